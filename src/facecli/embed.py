@@ -1,0 +1,142 @@
+"""Crops to templates: one ONNX embedder that does what its manifest says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from facecli.errors import ModelIntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from facecli.manifest import InputSpec, Manifest
+    from facecli.runtime import Device, Session
+    from facecli.types import Image, ModelPin, Vectors
+
+_MIN_NORM = 1e-6
+
+
+class Embedder(Protocol):
+    """Turns aligned crops into templates."""
+
+    @property
+    def pin(self) -> ModelPin:
+        """Exactly which embedder it is."""
+
+    @property
+    def input(self) -> InputSpec:
+        """The crop that it wants."""
+
+    @property
+    def device(self) -> Device:
+        """Where it runs."""
+
+    def embed(self, crops: Sequence[Image]) -> Vectors:
+        """Return one template of unit length for each aligned BGR crop, ``(count, dimension)``."""
+
+
+class OnnxEmbedder:
+    """An embedder that a manifest describes.
+
+    Parameters
+    ----------
+    session
+        Runs the network: NCHW float32 to ``(count, dimension)``.
+    manifest
+        Size, colour order, mean, scale and dimension.
+    batch
+        How many crops go through the network at once; templates do not depend on it on the CPU.
+    """
+
+    def __init__(self, session: Session, manifest: Manifest, *, batch: int = 16) -> None:
+        self._session = session
+        self._manifest = manifest
+        self._batch = batch
+
+    @property
+    def pin(self) -> ModelPin:
+        """Exactly which embedder it is."""
+        return self._manifest.pin()
+
+    @property
+    def input(self) -> InputSpec:
+        """The crop that it wants."""
+        return self._manifest.input
+
+    @property
+    def device(self) -> Device:
+        """Where it runs."""
+        return self._session.device
+
+    def embed(self, crops: Sequence[Image]) -> Vectors:
+        """Return one template for each crop.
+
+        Parameters
+        ----------
+        crops
+            Aligned, BGR uint8 ``(height, width, 3)`` of the manifest's size.
+
+        Returns
+        -------
+        Vectors
+            ``(count, dimension)`` float32, each row of unit length.
+
+        Raises
+        ------
+        ValueError
+            A crop has another shape or type.
+        ModelIntegrityError
+            The network gave no usable vector: another dimension, NaN, infinity, or zero. No template, no match.
+        """
+        import numpy as np
+
+        dimension = self._manifest.dimension or 0
+        if not crops:
+            return np.empty((0, dimension), np.float32)
+        parts = []
+        for start in range(0, len(crops), self._batch):
+            tensor = as_tensor(crops[start : start + self._batch], self.input)
+            raw = self._session.run(tensor)[0].reshape(len(tensor), -1)
+            parts.append(self._unit(raw))
+        return np.concatenate(parts)
+
+    def _unit(self, raw: NDArray[np.float32]) -> Vectors:
+        """Scale to unit length in float64, then round once; refuse what has no direction."""
+        import numpy as np
+
+        name, dimension = self._manifest.name, self._manifest.dimension
+        if raw.shape[1] != dimension:
+            raise ModelIntegrityError(f"the model {name} gave {raw.shape[1]} values, its manifest says {dimension}")
+        wide = raw.astype(np.float64)
+        norms = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+        if not (np.isfinite(norms).all() and (norms > _MIN_NORM).all()):
+            raise ModelIntegrityError(
+                f"the model {name} gave no usable vector (not finite, or zero)",
+                hint="run facecli doctor; with --device cuda, try --device cpu",
+            )
+        unit: Vectors = (wide / norms).astype(np.float32)
+        return unit
+
+
+def as_tensor(crops: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
+    """Return the network's input ``(count, 3, height, width)``: colour order, mean and scale as the spec says.
+
+    Raises
+    ------
+    ValueError
+        A crop has another shape or type.
+    """
+    import numpy as np
+
+    wanted = (spec.height_px, spec.width_px, 3)
+    for crop in crops:
+        if crop.shape != wanted or crop.dtype != np.uint8:
+            raise ValueError(f"a crop must be uint8 of shape {wanted}, not {crop.dtype} of shape {crop.shape}")
+    pixels = np.stack(crops).astype(np.float32)
+    if spec.colour == "RGB":
+        pixels = pixels[..., ::-1]
+    scaled = (pixels - np.asarray(spec.mean, np.float32)) * np.asarray(spec.scale, np.float32)
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
