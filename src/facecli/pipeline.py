@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from facecli.detect import Detector
     from facecli.embed import Embedder
-    from facecli.types import Face, Image, Photo, Points, Quality
+    from facecli.manifest import InputSpec
+    from facecli.types import Face, Image, Photo, Quality
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,8 +141,7 @@ class Pipeline:
 
     def crop(self, photo: Photo, face: Face) -> Image:
         """Return the aligned face as the embedder wants it."""
-        spec = self.embedder.input
-        return align(photo.pixels, face.points, size=(spec.width_px, spec.height_px), template=_template(spec.points))
+        return crop_face(photo, face, self.embedder.input)
 
     def _prepared(self, photo: Photo, face: Face) -> PreparedFace:
         crop = self.crop(photo, face)
@@ -190,6 +190,14 @@ def select(faces: Sequence[Face], policy: FacePolicy, photo: Photo) -> Face:
     return faces[0]
 
 
+def crop_face(photo: Photo, face: Face, spec: InputSpec) -> Image:
+    """Return the aligned face as an embedder of this input wants it."""
+    import numpy as np
+
+    template = np.asarray(spec.points, np.float32)
+    return align(photo.pixels, face.points, size=(spec.width_px, spec.height_px), template=template)
+
+
 def _no_face(photo: Photo) -> NoFaceError:
     return NoFaceError(
         f"no face found in {_said(photo)}", hint="use a photograph that shows the whole face, from the front, well lit"
@@ -202,9 +210,3 @@ def _said(photo: Photo) -> str:
 
 def _squared(a: tuple[float, float], b: tuple[float, float]) -> float:
     return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2
-
-
-def _template(points: Sequence[tuple[float, float]]) -> Points:
-    import numpy as np
-
-    return np.asarray(points, np.float32)
