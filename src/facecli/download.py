@@ -29,7 +29,7 @@ READ_TIMEOUT_S = 30.0
 FRUITLESS_REQUESTS = 3
 """So many requests in a row may bring nothing before the source is given up."""
 MOST_REQUESTS = 30
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 16
 
 
 class SourceError(Exception):

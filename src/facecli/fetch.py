@@ -69,7 +69,7 @@ def fetch_file(file: ModelFile, sources: Sequence[Source], target: Path, progres
     kind = ModelIntegrityError if any(isinstance(error, WrongFileError) for error in failures) else ModelMissingError
     raise kind(
         f"can't fetch {file.name}: {'; '.join(map(str, failures)) or 'its manifest names no source'}",
-        hint="check the network, or bring the file from elsewhere with `facecli models add`",
+        hint="check the network, or bring the file from elsewhere: facecli models add FILE",
     ) from (failures[-1] if failures else None)
 
 

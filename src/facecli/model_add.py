@@ -1,8 +1,9 @@
 """Bring a model of one's own: ``facecli models add``.
 
-Two ways. A manifest (TOML) with the file it describes: the sha256 must agree. Or, for an embedder of ArcFace's kind
-(112x112, five-point template), the ONNX file and a few facts; its dimension is read from the graph and a manifest is
-written. Either way the file is copied into the cache, and refused where it isn't safe to run.
+Three ways. The published file of a model that facecli knows, for a machine without a network: its sha256 says which. A
+manifest (TOML) with the file it describes: the sha256 must agree. Or, for an embedder of ArcFace's kind (112x112,
+five-point template), the ONNX file and a few facts; its dimension is read from the graph and a manifest is written.
+Each time the file is copied into the cache, and refused where it isn't safe to run.
 """
 
 from __future__ import annotations
@@ -71,6 +72,29 @@ class Description:
     scale: Triple = (1 / 127.5, 1 / 127.5, 1 / 127.5)
     title: str = ""
     licence_url: str = ""
+
+
+def add_known(registry: Registry, file: Path) -> Manifest | None:
+    """Take over the published file of a model that facecli knows, instead of fetching it.
+
+    Returns
+    -------
+    Manifest or None
+        The model whose file it is; None where it is no known model's.
+
+    Raises
+    ------
+    UsageError
+        The file can't be read.
+    OutputError
+        It can't be written.
+    """
+    data = _read(file)
+    sha256 = hashlib.sha256(data).hexdigest()
+    manifest = next((known for known in registry.all() if known.file.sha256 == sha256), None)
+    if manifest is not None:
+        _keep(registry, manifest, data)
+    return manifest
 
 
 def add_onnx(registry: Registry, file: Path, description: Description) -> Manifest:
@@ -161,12 +185,16 @@ def _store(registry: Registry, manifest: Manifest, text: str, data: bytes | None
     manifest_of(tomllib.loads(text), path)
     make_private_folder(registry.user_manifests)
     if data is not None:
-        make_private_folder(registry.folder)
-        with replacing(registry.source_path(manifest)) as stream:
-            stream.write(data)
+        _keep(registry, manifest, data)
     with replacing(path) as stream:
         stream.write(text.encode())
     return manifest
+
+
+def _keep(registry: Registry, manifest: Manifest, data: bytes) -> None:
+    make_private_folder(registry.folder)
+    with replacing(registry.source_path(manifest)) as stream:
+        stream.write(data)
 
 
 def _require_free(registry: Registry, name: str) -> None:
@@ -206,8 +234,8 @@ def _dimension(model: ModelProto, name: str) -> int:
     outputs = [_shape(value) for value in model.graph.output]
     if [shape[1:] for shape in inputs] not in ([(3, side, side)], [(3, None, None)]) or len(outputs) != 1:
         raise ModelIntegrityError(
-            f"{name} is no embedder of ArcFace's kind: one float32 input of shape N x 3 x {side} x {side} and one output "
-            f"N x dimension were expected, but it takes {inputs} and gives {outputs}",
+            f"{name} is no embedder of ArcFace's kind: one float32 input of N x 3 x {side} x {side} and one output of"
+            f" N x dimension were expected, but it takes {inputs} and gives {outputs}",
             hint="write a manifest for it instead: docs/models.md",
         )
     (shape,) = outputs

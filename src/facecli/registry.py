@@ -214,8 +214,8 @@ class Registry:
     def prepared(self, name: str) -> Prepared:
         """Return the converted file without reading it, for a reader that compares the sha256 itself.
 
-        Starting is fast this way: :func:`facecli.runtime.open_session` needs only the sha256 to find its optimised graph.
-        Where it finds the file damaged instead, :meth:`converted` mends it.
+        Starting is fast this way: :func:`facecli.runtime.open_session` needs only the sha256 to find its optimised
+        graph. Where it finds the file damaged instead, :meth:`converted` mends it.
 
         Raises
         ------
@@ -306,8 +306,9 @@ class Registry:
             try:
                 lock.acquire(timeout=LOCK_TIMEOUT_S)
             except filelock.Timeout as error:
+                minutes = round(LOCK_TIMEOUT_S / 60)
                 raise ModelMissingError(
-                    f"another process has been busy with the model {manifest.name} for {LOCK_TIMEOUT_S / 60:.0f} minutes",
+                    f"another process has been busy with the model {manifest.name} for {minutes} minutes",
                     hint="end it, then try again",
                 ) from error
         try:
