@@ -6,8 +6,8 @@ file is used only if its SHA-256 is right and it fits the database, else the ind
 
 ``index.faiss`` is a header of ours, the keys, and the vectors as plain little-endian float32, which FAISS searches
 where they lie (``faiss.knn``, inner product). FAISS's own file format is not used: its reader is not safe on hostile
-files, and here nothing is parsed at all. Adding a template does not touch the file; the next search takes the few newer rows
-from the database (the *tail*), and the file is written anew when the tail has grown.
+files, and here nothing is parsed at all. Adding a template does not touch the file; the next search takes the few newer
+rows from the database (the *tail*), and the file is written anew when the tail has grown.
 
 Up to a few thousand templates numpy finds the nominees in less time than importing FAISS takes; then FAISS is not
 imported, and no file is written.
