@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
@@ -94,7 +95,7 @@ def _transfer(url: str, part: Path, size: int, progress: Progress | None) -> Non
     fruitless = 0
     with requests.Session() as session:
         for attempt in range(1, MOST_REQUESTS + 1):
-            state = _Part(part, size, f"{part.stem} from {host_of(url)}", progress)
+            state = _Part(part, size, f"{PurePosixPath(urlsplit(url).path).name} from {host_of(url)}", progress)
             before = state.have
             try:
                 _request(session, url, state)
