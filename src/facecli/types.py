@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     Image: TypeAlias = NDArray[np.uint8]
     """BGR pixels, ``(height, width, 3)``."""
     Points: TypeAlias = NDArray[np.float32]
-    """Five landmarks ``(5, 2)`` in pixels as (x, y): the subject's right eye, left eye, nose tip, right and left mouth corner."""
+    """Five landmarks ``(5, 2)`` in pixels as (x, y): right eye, left eye, nose tip, right, left corner of the mouth.
+
+    Right and left are the subject's own; on an upright photograph the right eye has the smaller x."""
     Vector: TypeAlias = NDArray[np.float32]
     """A template, ``(dimension,)``, of unit length."""
     Vectors: TypeAlias = NDArray[np.float32]

@@ -1,0 +1,295 @@
+"""The composition root: from settings to a working whole, each part opened when it is first needed.
+
+Nothing else knows how parts are put together. A command asks the engine for a sample, a gallery or a decision; models
+are loaded while photographs are still being decoded.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from facecli.config import Configuration, Settings
+from facecli.errors import ModelIntegrityError, UsageError
+from facecli.gallery import Gallery
+from facecli.recognition import Rules, compare, compare_with_person, identify
+from facecli.registry import Registry
+from facecli.types import FacePolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from facecli.detect import DetectOptions, Detector
+    from facecli.embed import Embedder
+    from facecli.image import ImageLimits
+    from facecli.manifest import Manifest
+    from facecli.pipeline import Pipeline
+    from facecli.quality import QualityLimits
+    from facecli.recognition import Decision, Identification
+    from facecli.registry import Progress
+    from facecli.runtime import RuntimeOptions, Session
+    from facecli.types import Face, Photo, Quality, Sample
+
+
+class Engine:
+    """Settings, and all that follows from them.
+
+    Parameters
+    ----------
+    configuration
+        Settings with their origins, or bare settings.
+    may_fetch
+        Whether missing weights may be downloaded: only where a person is present.
+    progress
+        Told about downloads; see :data:`facecli.registry.Progress`.
+    """
+
+    def __init__(
+        self, configuration: Configuration | Settings, *, may_fetch: bool = False, progress: Progress | None = None
+    ) -> None:
+        if isinstance(configuration, Settings):
+            configuration = Configuration(configuration, {})
+        self.configuration = configuration
+        self.settings = configuration.settings
+        self._may_fetch = may_fetch
+        self._progress = progress
+        self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="facecli")
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The models known and present on this machine."""
+        from facecli.convert import convert
+
+        return Registry(
+            self.settings.cache,
+            self.settings.models,
+            convert=convert,
+            offline=self.settings.offline,
+            may_fetch=self._may_fetch,
+            progress=self._progress,
+        )
+
+    def registry_for_fetching(
+        self, *, progress: Progress | None = None, accept_licences: frozenset[str] = frozenset()
+    ) -> Registry:
+        """Return the registry of ``models fetch``: it may touch the network (unless offline) and accept licences."""
+        return replace(self.registry, may_fetch=True, progress=progress, accept_licences=accept_licences)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The embedder's manifest."""
+        return self.registry.manifest(self.settings.model)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The face detector.
+
+        Raises
+        ------
+        ModelError
+            It is missing or altered.
+        DeviceError
+            The device asked for can't be used.
+        """
+        from facecli.detect import YuNet
+
+        manifest = self.registry.manifest(self.settings.detector)
+        return YuNet(self.session(manifest), manifest.input)
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """Detector and embedder, loaded side by side.
+
+        Raises
+        ------
+        ModelError
+            A model is missing or altered.
+        DeviceError
+            The device asked for can't be used.
+        """
+        from facecli.pipeline import Pipeline
+
+        embedder = self._workers.submit(self._embedder)
+        return Pipeline(self.detector, embedder.result(), self.detect_options, self.quality_limits)
+
+    def _embedder(self) -> Embedder:
+        """Load the embedder."""
+        from facecli.embed import OnnxEmbedder
+
+        return OnnxEmbedder(self.session(self.manifest), self.manifest)
+
+    def session(self, manifest: Manifest) -> Session:
+        """Open one model on the device asked for; a converted file that was damaged is made again."""
+        from facecli.runtime import open_session
+
+        prepared = self.registry.prepared(manifest.name)
+        try:
+            return open_session(prepared.path, self.runtime_options, sha256=prepared.sha256)
+        except ModelIntegrityError:
+            return open_session(self.registry.converted(manifest.name), self.runtime_options)
+
+    @property
+    def runtime_options(self) -> RuntimeOptions:
+        """How networks run."""
+        from facecli.runtime import RuntimeOptions
+
+        settings = self.settings
+        return RuntimeOptions(device=settings.device, threads=settings.threads, cache=settings.cache / "graphs")
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """How large a photograph may be."""
+        from facecli.image import ImageLimits
+
+        return ImageLimits(max_pixels=self.settings.max_pixels, max_bytes=self.settings.max_bytes)
+
+    @property
+    def detect_options(self) -> DetectOptions:
+        """How faces are looked for: the measured defaults, but for what was set."""
+        from facecli.detect import DetectOptions
+
+        settings = self.settings
+        return replace(
+            DetectOptions(turn=settings.turn),
+            **_given(max_side_px=settings.detect_side, min_score=settings.min_score, min_face_px=settings.min_face),
+        )
+
+    @property
+    def quality_limits(self) -> QualityLimits:
+        """What a face must at least be: the measured floors, but for what was set."""
+        from facecli.quality import QualityLimits
+
+        settings = self.settings
+        return replace(
+            QualityLimits(),
+            **_given(
+                min_detection=settings.min_detection,
+                min_eye_distance_px=settings.min_eye_distance,
+                max_cut=settings.max_cut,
+                min_sharpness=settings.min_sharpness,
+            ),
+        )
+
+    def rules(self, *, threshold: float | None = None) -> Rules:
+        """Return the rules of decisions; ``threshold`` (a cosine) overrules the targets and promises nothing."""
+        settings = self.settings
+        return Rules(
+            self.manifest.measurement, settings.fmr, settings.fpir, settings.strict, settings.fusion, threshold
+        )
+
+    def read(self, source: str) -> Photo:
+        """Read a photograph; ``-`` is standard input.
+
+        Raises
+        ------
+        ImageError
+            It can't be read, is of no known format, or is too large.
+        """
+        from facecli.image import read_photo
+
+        return read_photo(source, self.image_limits)
+
+    def samples(self, sources: Sequence[str], policy: FacePolicy | None = None) -> list[Sample]:
+        """Make one face of each photograph ready, in order; the first failure is raised.
+
+        Models are loaded while the photographs are decoded, and photographs are worked on side by side.
+
+        Raises
+        ------
+        ImageError, NoFaceError, SeveralFacesError, QualityError, ModelError, DeviceError
+            See the stages.
+        """
+        chosen = policy or self.settings.faces
+        photos = [self._workers.submit(self.read, source) for source in sources]
+        pipeline = self.pipeline
+        return list(self._workers.map(lambda photo: pipeline.sample(photo.result(), chosen), photos))
+
+    def faces_of(self, source: str) -> list[Sample]:
+        """Make the faces of one photograph ready as the settings say: one, or with ``faces = all`` each of them."""
+        photo = self._workers.submit(self.read, source)
+        pipeline = self.pipeline
+        if self.settings.faces is FacePolicy.ALL:
+            return pipeline.samples(photo.result())
+        return [pipeline.sample(photo.result(), self.settings.faces)]
+
+    def detections(self, source: str) -> tuple[Photo, list[tuple[Face, Quality]]]:
+        """Find the faces of a photograph and measure each, without judging and without loading the embedder."""
+        from facecli.pipeline import crop_face
+        from facecli.quality import measure
+
+        reading = self._workers.submit(self.read, source)
+        detector = self.detector
+        photo = reading.result()
+        spec = self.manifest.input
+        faces = detector.detect(photo.pixels, self.detect_options)
+        return photo, [(face, measure(photo.pixels, face, crop_face(photo, face, spec))) for face in faces]
+
+    @contextmanager
+    def gallery(self, *, writable: bool = False) -> Iterator[Gallery]:
+        """Open the gallery for comparing: it must be of this engine's model; writing creates it when there is none.
+
+        Raises
+        ------
+        GalleryError
+            Missing, locked or damaged.
+        ModelMismatchError
+            Made with another model.
+        """
+        pin, settings = self.manifest.pin(), self.settings
+        with (
+            Gallery.create(settings.gallery, pin, exist_ok=True, wait_s=settings.wait)
+            if writable
+            else self.stored_gallery()
+        ) as gallery:
+            gallery.check_pin(pin)
+            yield gallery
+
+    def stored_gallery(self, *, writable: bool = False) -> Gallery:
+        """Open the gallery for looking after it, whatever model it is of.
+
+        Raises
+        ------
+        GalleryError
+            Missing, locked or damaged.
+        """
+        return Gallery.open(self.settings.gallery, writable=writable, wait_s=self.settings.wait)
+
+    def verify(self, probe: str, reference: str, *, threshold: float | None = None) -> Decision:
+        """Decide whether two photographs show the same person."""
+        first, second = self.samples([probe, reference], one_face(self.settings.faces))
+        return compare(first, second, self.rules(threshold=threshold), self.manifest.pin())
+
+    def verify_as(self, probe: str, name: str, *, threshold: float | None = None) -> Decision:
+        """Decide whether a photograph shows the enrolled person of this name."""
+        with self.gallery() as gallery:
+            gallery.person(name)
+            (sample,) = self.samples([probe], one_face(self.settings.faces))
+            return compare_with_person(sample, name, gallery, self.rules(threshold=threshold))
+
+    def identify(self, probe: str, *, top: int = 5, threshold: float | None = None) -> list[Identification]:
+        """Search the gallery for the face of a photograph, or with ``faces = all`` for each of its faces."""
+        with self.gallery() as gallery:
+            return identify(self.faces_of(probe), gallery, self.rules(threshold=threshold), top=top)
+
+
+def one_face(policy: FacePolicy) -> FacePolicy:
+    """Refuse a policy that leaves open which face decides.
+
+    Raises
+    ------
+    UsageError
+        It is ``all``.
+    """
+    if policy is FacePolicy.ALL:
+        raise UsageError(
+            "--faces all can't decide on one person", hint="use --faces one, largest or center; all is for identify"
+        )
+    return policy
+
+
+def _given(**values: float | None) -> dict[str, float]:
+    """Keep what was set."""
+    return {name: value for name, value in values.items() if value is not None}

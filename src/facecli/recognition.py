@@ -1,0 +1,188 @@
+"""Decisions: one probe against a photograph, against a claimed person, or against everyone enrolled.
+
+Everything here fails closed: a decision is accepted only when a finite score reaches the threshold of an operating
+point that was chosen before the score was known. Each carries its evidence, so that a log line can answer "why" later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from facecli import thresholds
+from facecli.match import score
+from facecli.types import Fusion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from facecli.gallery import Candidate, Gallery
+    from facecli.manifest import Measurement
+    from facecli.thresholds import OperatingPoint
+    from facecli.types import ModelPin, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """By what a decision is taken.
+
+    Attributes
+    ----------
+    measurement
+        The embedder's measured points; none where it has not been measured.
+    fmr, fpir
+        Targets of a 1:1 decision and of a search.
+    strict
+        Refuse operating points beyond the data.
+    fusion
+        How the scores against a person's several templates become one.
+    threshold
+        A cosine given by hand instead of a target; it promises nothing.
+    """
+
+    measurement: Measurement | None
+    fmr: float = 1e-4
+    fpir: float = 0.01
+    strict: bool = False
+    fusion: Fusion = Fusion.MAX
+    threshold: float | None = None
+
+    def for_pair(self, *, templates: int = 1) -> OperatingPoint:
+        """Return the operating point at which one probe meets one person of so many templates."""
+        if self.threshold is not None:
+            return thresholds.by_hand(self.threshold, searched=templates)
+        return thresholds.for_verification(self.measurement, self.fmr, templates=templates, strict=self.strict)
+
+    def for_search(self, *, templates: int) -> OperatingPoint:
+        """Return the operating point at which one probe is searched among so many templates."""
+        if self.threshold is not None:
+            return thresholds.by_hand(self.threshold, searched=templates)
+        return thresholds.for_identification(
+            self.measurement, self.fpir, templates=templates, fmr=self.fmr, strict=self.strict
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """The answer to "is this the same person?", with its evidence.
+
+    Attributes
+    ----------
+    accepted
+        ``bool(decision)`` says the same: a plain dataclass would always be true, and ``if verify(...)`` always let in.
+    score
+        Cosine, -1 to 1.
+    point
+        The operating point; ``point.threshold`` is what the score was compared with.
+    probe
+        The face that asked.
+    reference
+        The face it was compared with, or the person claimed.
+    pin
+        The model that made both templates.
+    """
+
+    accepted: bool
+    score: float
+    point: OperatingPoint
+    probe: Sample
+    reference: Sample | Candidate
+    pin: ModelPin
+
+    def __bool__(self) -> bool:
+        return self.accepted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identification:
+    """The answer to "who is this?", with its evidence.
+
+    Attributes
+    ----------
+    accepted
+        Whether the best candidate reaches the threshold; ``bool(identification)`` says the same.
+    candidates
+        The most similar people, best first, whether or not they reach the threshold.
+    margin
+        Best score less the second person's; none where there is no second.
+    point, probe, pin
+        As in :class:`Decision`.
+    """
+
+    accepted: bool
+    candidates: tuple[Candidate, ...]
+    margin: float | None
+    point: OperatingPoint
+    probe: Sample
+    pin: ModelPin
+
+    def __bool__(self) -> bool:
+        return self.accepted
+
+
+def compare(probe: Sample, reference: Sample, rules: Rules, pin: ModelPin) -> Decision:
+    """Decide whether two faces are the same person's.
+
+    Raises
+    ------
+    UsageError
+        The rules name no possible operating point.
+    """
+    point = rules.for_pair()
+    value = score(probe.vector, reference.vector)
+    return Decision(value >= point.threshold, value, point, probe, reference, pin)
+
+
+def compare_with_person(probe: Sample, name: str, gallery: Gallery, rules: Rules) -> Decision:
+    """Decide whether a face is the claimed person's.
+
+    Raises
+    ------
+    NotEnrolledError
+        Nobody of that name is enrolled.
+    GalleryError
+        One of the person's templates is damaged.
+    """
+    candidate = gallery.score_person(name, probe.vector, rules.fusion)
+    point = rules.for_pair(templates=candidate.person.templates)
+    return Decision(candidate.score >= point.threshold, candidate.score, point, probe, candidate, gallery.pin)
+
+
+def identify(probes: Sequence[Sample], gallery: Gallery, rules: Rules, *, top: int = 5) -> list[Identification]:
+    """Search the gallery for each face.
+
+    Parameters
+    ----------
+    probes
+        Faces to name; the answers come in their order.
+    top
+        How many candidates to return at the most; at least two are always looked at, for the margin.
+
+    Raises
+    ------
+    GalleryError
+        A template that would decide is damaged.
+    """
+    import numpy as np
+
+    if not probes:
+        return []
+    with gallery.snapshot():
+        _, templates = gallery.count()
+        point = rules.for_search(templates=templates)
+        found = gallery.search(np.stack([probe.vector for probe in probes]), max(top, 2), rules.fusion)
+    return [_named(probe, people, point, gallery.pin, top) for probe, people in zip(probes, found, strict=True)]
+
+
+def _named(
+    probe: Sample, people: Sequence[Candidate], point: OperatingPoint, pin: ModelPin, top: int
+) -> Identification:
+    """Judge one probe's candidates, which come best first."""
+    return Identification(
+        accepted=bool(people) and people[0].score >= point.threshold,
+        candidates=tuple(people[:top]),
+        margin=people[0].score - people[1].score if len(people) > 1 else None,
+        point=point,
+        probe=probe,
+        pin=pin,
+    )
