@@ -108,27 +108,39 @@ def free_shape(model: ModelProto, *, any_size: bool) -> None:
     """
     from onnx import ModelProto
 
-    trial = ModelProto()
-    trial.CopyFrom(model)
-    shape = image_input(trial).type.tensor_type.shape.dim
+    freed = ModelProto()
+    freed.CopyFrom(model)
+    shape = image_input(freed).type.tensor_type.shape.dim
     if shape[0].dim_value:
         shape[0].dim_param = "batch"
-        _free_reshapes(trial)
+        _free_reshapes(freed)
     if any_size:
         shape[2].dim_param, shape[3].dim_param = "height", "width"
-    _forget_shapes(trial)
-    inferred = _infer(trial)
-    if any_size or _all_batched(inferred):
-        model.CopyFrom(trial)
-        del model.graph.output[:]
-        model.graph.output.extend(inferred.graph.output)
+    if any_size or _is_batched(freed):
+        model.CopyFrom(freed)
+    _settle_shapes(model)
 
 
-def _forget_shapes(model: ModelProto) -> None:
-    """Clear the shapes that were true of the old input alone."""
+def _is_batched(model: ModelProto) -> bool:
+    """Tell whether the batch axis runs through to every output."""
+    trial = type(model)()
+    trial.CopyFrom(model)
+    try:
+        _settle_shapes(trial)
+    except ModelIntegrityError:
+        return False
+    shapes = [value.type.tensor_type.shape.dim for value in trial.graph.output]
+    return all(shape and not shape[0].HasField("dim_value") for shape in shapes)
+
+
+def _settle_shapes(model: ModelProto) -> None:
+    """Forget the shapes that were noted for the old input, and note the outputs' anew."""
     del model.graph.value_info[:]
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
+    inferred = _infer(model)
+    del model.graph.output[:]
+    model.graph.output.extend(inferred.graph.output)
 
 
 def _free_reshapes(model: ModelProto) -> None:
@@ -150,12 +162,6 @@ def _free_reshapes(model: ModelProto) -> None:
 def _zero_is_zero(node: NodeProto) -> bool:
     """Tell whether a Reshape takes 0 for an empty axis instead of for the input's own size."""
     return any(attribute.name == "allowzero" and attribute.i for attribute in node.attribute)
-
-
-def _all_batched(model: ModelProto) -> bool:
-    """Tell whether every output begins with the batch axis."""
-    shapes = [value.type.tensor_type.shape.dim for value in model.graph.output]
-    return all(shape and not shape[0].HasField("dim_value") for shape in shapes)
 
 
 def _infer(model: ModelProto) -> ModelProto:
