@@ -61,8 +61,14 @@ def read_graph(data: bytes) -> ModelProto:
     model = ModelProto()
     try:
         model.ParseFromString(data)
-    except DecodeError as error:
+        _check_model(model)
+    except (DecodeError, UnicodeDecodeError) as error:  # the latter where a name in it is no text
         raise ModelIntegrityError("the file is not an ONNX model") from error
+    return model
+
+
+def _check_model(model: ModelProto) -> None:
+    """Refuse what reaches beyond the file."""
     if not model.graph.node:
         raise ModelIntegrityError("the file is not an ONNX model, or one without any operator")
     if model.functions or model.training_info:
@@ -72,7 +78,6 @@ def read_graph(data: bytes) -> ModelProto:
         _check_domains({node.domain for node in graph.node})
         for tensor in _tensors(graph):
             _check_tensor(tensor)
-    return model
 
 
 def _check_domains(domains: set[str]) -> None:

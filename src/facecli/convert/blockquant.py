@@ -58,7 +58,7 @@ def _value(node: NodeProto, known: dict[str, NDArray[np.generic]]) -> NDArray[np
     operands = [known[name] for name in node.input if name]
     try:
         return _dequantised(node, *operands) if node.op_type == "DequantizeLinear" else _reshaped(*operands)
-    except (ValueError, IndexError, TypeError, OverflowError) as error:
+    except (ValueError, IndexError, TypeError, ArithmeticError) as error:
         raise ModelIntegrityError(f"the ONNX model's weight {node.output[0]!r} does not fit its scales") from error
 
 
@@ -76,7 +76,8 @@ def _dequantised(
     values = weights.astype(np.float32)  # whole numbers of 8 or 16 bits: exact
     if zero_point is not None:
         values = values - _spread(zero_point.astype(np.float32), values.shape, axis, block)
-    return values * _spread(scale.astype(np.float32), values.shape, axis, block)
+    with np.errstate(over="raise", invalid="raise"):
+        return values * _spread(scale.astype(np.float32), values.shape, axis, block)
 
 
 def _spread(parameter: NDArray[np.float32], shape: tuple[int, ...], axis: int, block: int) -> NDArray[np.float32]:

@@ -40,10 +40,19 @@ def convert_onnx(source: bytes, *, quantised: bool, any_size: bool) -> bytes:
     ModelIntegrityError
         The file is no ONNX graph, unsafe, or not one that takes a float32 image ``(batch, 3, height, width)``.
     """
+    try:
+        return _passed(read_graph(source), quantised=quantised, any_size=any_size)
+    except (ValueError, TypeError, LookupError) as error:
+        # The onnx package meets damage with whatever its inner functions raise: a number that is no data type is a
+        # KeyError, a name that is no text a UnicodeDecodeError, a shape that is too large a ValueError.
+        raise ModelIntegrityError("the ONNX model is damaged: its parts do not fit together") from error
+
+
+def _passed(model: ModelProto, *, quantised: bool, any_size: bool) -> bytes:
+    """Take a model through all passes."""
     from facecli.convert.blockquant import decode_weights
     from facecli.convert.prelu import split_prelu
 
-    model = read_graph(source)
     model.ir_version = max(model.ir_version, _OLDEST_IR)
     if quantised:
         decode_weights(model)
