@@ -112,13 +112,26 @@ def test_a_stale_part_costs_one_more_download_and_no_more(tmp_path, stale):
     assert len(behaviour.asked) <= 2
 
 
-def test_too_many_bytes_are_cut_off(tmp_path):
-    for chunked in (False, True):
-        with serving(w=DATA + b"more") as (address, behaviour):
-            behaviour.chunked = chunked
-            with pytest.raises(WrongFileError, match="more than the 1,048,576 bytes"):
-                fetched(f"{address}/w", tmp_path / "w")
-        assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    ("chunked", "complaint"), [(False, r"\(1,048,580 bytes\)"), (True, "more than the 1,048,576 b")]
+)
+def test_too_many_bytes_are_cut_off(tmp_path, chunked, complaint):
+    with serving(w=DATA + b"more") as (address, behaviour):
+        behaviour.chunked = chunked
+        with pytest.raises(WrongFileError, match=complaint):
+            fetched(f"{address}/w", tmp_path / "w")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("have", [0, 1000, 600_000])
+def test_a_shorter_file_is_refused_at_once(tmp_path, have):
+    """A page that asks to sign in, for instance, answered with status 200."""
+    (tmp_path / "w.part").write_bytes(DATA[:have])
+    with serving(w=DATA[:500_000]) as (address, behaviour):
+        with pytest.raises(WrongFileError, match=r"another file under that name \(500,000 bytes\)"):
+            fetched(f"{address}/w", tmp_path / "w")
+        assert len(behaviour.asked) == (2 if have > 500_000 else 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_file_is_no_reason_to_ask_again(tmp_path):
@@ -139,6 +152,13 @@ def test_a_busy_server_is_asked_again(tmp_path):
 def test_without_a_network_the_error_comes_at_once(tmp_path):
     with pytest.raises(SourceError, match="can't be reached"):
         fetched(f"{closed_address()}/w", tmp_path / "w")
+
+
+def test_without_a_network_what_arrived_earlier_is_kept_and_nobody_waits(tmp_path):
+    (tmp_path / "w.part").write_bytes(DATA[:1000])
+    with pytest.raises(SourceError, match="can't be reached"):
+        fetched(f"{closed_address()}/w", tmp_path / "w")
+    assert (tmp_path / "w.part").read_bytes() == DATA[:1000]
 
 
 def test_a_full_disk_is_an_output_error_and_no_fault_of_the_source(tmp_path):

@@ -149,6 +149,22 @@ def test_a_door_never_touches_the_network(home, call, monkeypatch):
     assert not (home / "cache").exists()
 
 
+def test_a_file_that_vanishes_under_a_door_is_not_fetched_either(fetched, monkeypatch):
+    """Between looking for the published file and reading it, somebody empties the cache."""
+    manifest = fetched.manifest("tiny")
+    fetched.converted_path(manifest).unlink()
+    lock = Registry._locked
+
+    def vanishing(models, manifest):
+        models.source_path(manifest).unlink()
+        return lock(models, manifest)
+
+    monkeypatch.setattr(Registry, "_locked", vanishing)
+    monkeypatch.setattr("facecli.fetch.fetch_file", network_is_forbidden)
+    with pytest.raises(ModelMissingError, match="is not on this machine"):
+        fetched.converted("tiny")
+
+
 def test_offline_is_a_reason_of_its_own(home, monkeypatch):
     described(home, closed_address())
     monkeypatch.setattr("facecli.fetch.fetch_file", network_is_forbidden)

@@ -41,6 +41,10 @@ class WrongFileError(SourceError):
     """A source delivered another file than the one named."""
 
 
+class _UnreachableError(SourceError):
+    """Nobody answers; worth another try only where somebody just did."""
+
+
 class _CutError(SourceError):
     """The connection broke, or the server asks to come again: what has arrived is kept."""
 
@@ -99,7 +103,9 @@ def _transfer(url: str, part: Path, size: int, progress: Progress | None) -> Non
             before = state.have
             try:
                 _request(session, url, state)
-            except _CutError:
+            except (_CutError, _UnreachableError) as error:
+                if attempt == 1 and isinstance(error, _UnreachableError):
+                    raise
                 fruitless = 0 if state.have > before else fruitless + 1
                 if fruitless == FRUITLESS_REQUESTS or attempt == MOST_REQUESTS:
                     raise
@@ -163,7 +169,8 @@ def _request(session: requests.Session, url: str, part: _Part) -> None:
         return
     # identity: byte counts and ranges must mean the file itself, not a compressed form of it.
     headers = {"Accept-Encoding": "identity", "User-Agent": "facecli"}
-    if part.have:
+    had = part.have
+    if had:
         headers["Range"] = f"bytes={part.have}-"
     try:
         with session.get(url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as answer:
@@ -173,9 +180,9 @@ def _request(session: requests.Session, url: str, part: _Part) -> None:
         raise _CutError(f"{host_of(url)} broke off at {part.have:,} of {part.size:,} bytes") from error
     except requests.ConnectionError as error:
         # After the first byte, requests reports a read timeout as a ConnectionError too.
-        if part.have:
+        if part.have > had:
             raise _CutError(f"{host_of(url)} broke off at {part.have:,} of {part.size:,} bytes") from error
-        raise SourceError(f"{host_of(url)} can't be reached") from error
+        raise _UnreachableError(f"{host_of(url)} can't be reached") from error
     except requests.RequestException as error:
         raise SourceError(f"{host_of(url)} can't be asked ({type(error).__name__})") from error
     if part.have < part.size:
@@ -187,6 +194,7 @@ def _resumes(answer: requests.Response, part: _Part) -> bool:
     host = host_of(answer.url)
     if answer.status_code == 206:
         if answer.headers.get("Content-Range", "").startswith(f"bytes {part.have}-"):
+            _require_length(answer, part, part.size - part.have)
             return True
         part.path.unlink(missing_ok=True)
         raise _CutError(f"{host} answered with another part of the file than was asked for")
@@ -197,7 +205,17 @@ def _resumes(answer: requests.Response, part: _Part) -> bool:
         raise _CutError(f"{host} answered {answer.status_code}")
     if answer.status_code != 200:
         raise SourceError(f"{host} answered {answer.status_code}")
+    _require_length(answer, part, part.size)
     return False
+
+
+def _require_length(answer: requests.Response, part: _Part, expected: int) -> None:
+    """Refuse a file of another size (a sign-in page, say) before its first byte, where the server tells the size."""
+    length = answer.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) != expected and "Content-Encoding" not in answer.headers:
+        part.path.unlink(missing_ok=True)
+        got = part.size - expected + int(length)
+        raise WrongFileError(f"{host_of(answer.url)} has another file under that name ({got:,} bytes)")
 
 
 def _size_of(path: Path) -> int:

