@@ -194,7 +194,8 @@ def _by_person(
     ready: Iterable[tuple[Item, Future[Sample | None]]], report: BulkReport
 ) -> Iterator[tuple[str, list[Sample]]]:
     """Gather each person's samples; a photograph that fails is noted and left out."""
-    name, samples = "", []
+    name = ""
+    samples: list[Sample] = []
     for item, future in ready:
         if item.name != name and samples:
             yield name, samples

@@ -19,7 +19,7 @@ from facecli.errors import ConfigError
 from facecli.types import FacePolicy, Fusion, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PREFIX = "FACECLI_"
 CONFIG_VARIABLE = "FACECLI_CONFIG"
@@ -142,16 +142,23 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] | None = None) 
     path = config_path(environ)
     values: dict[str, Value] = {}
     origins: dict[str, str] = {}
-    for origin, given in (
-        *((str(path), {key: value}) for key, value in _read_file(path, must_exist=CONFIG_VARIABLE in environ).items()),
-        *((variable, {key: value}) for variable, key, value in _read_environment(environ)),
-        ("flag", {key: value for key, value in flags.items() if value is not None}),
-    ):
-        for key, value in given.items():
-            values[key] = _convert(key, value, origin)
-            origins[key] = origin
+    for origin, key, value in _given(flags, environ, path):
+        values[key] = _convert(key, value, origin)
+        origins[key] = origin
     settings = Settings(**values)  # type: ignore[arg-type]
     return Configuration(settings, {f.name: origins.get(f.name, "default") for f in fields(Settings)})
+
+
+def _given(flags: Mapping[str, object], environ: Mapping[str, str], path: Path) -> Iterator[tuple[str, str, object]]:
+    """Yield (origin, setting, value) of all that was set anywhere, the weakest origin first."""
+    for key, value in _read_file(path, must_exist=CONFIG_VARIABLE in environ).items():
+        yield str(path), key, value
+    for variable, text in sorted(environ.items()):
+        if variable.startswith(PREFIX) and variable != CONFIG_VARIABLE:
+            yield variable, variable.removeprefix(PREFIX).swapcase(), text
+    for key, value in flags.items():
+        if value is not None:
+            yield "flag", key, value
 
 
 def _read_file(path: Path, *, must_exist: bool) -> dict[str, object]:
@@ -168,15 +175,6 @@ def _read_file(path: Path, *, must_exist: bool) -> dict[str, object]:
         raise ConfigError(f"{path} is no valid TOML: {error}") from error
 
 
-def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return (variable, setting, text) for each ``FACECLI_`` variable but the one that names the file."""
-    return [
-        (variable, variable.removeprefix(PREFIX).lower(), text)
-        for variable, text in sorted(environ.items())
-        if variable.startswith(PREFIX) and variable != CONFIG_VARIABLE
-    ]
-
-
 def _convert(key: str, value: object, origin: str) -> Value:
     """Bring a value from any origin to the type of its setting, and check its range."""
     if key not in Settings.__dataclass_fields__:
@@ -186,7 +184,7 @@ def _convert(key: str, value: object, origin: str) -> Value:
     try:
         converted = _as(kind, value)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{origin}: {key} = {value!r} is no {_expected(kind)}") from error
+        raise ConfigError(f"{origin}: {key} = {value!r} must be {_expected(kind)}") from error
     if isinstance(converted, (int, float)) and not told.low <= converted <= told.high:
         raise ConfigError(f"{origin}: {key} = {value!r} is out of range ({told.low:g} to {told.high:g})")
     return converted
@@ -200,27 +198,26 @@ def _as(kind: type, value: object) -> Value:
         raise TypeError(value)
     if kind is Path:
         return Path(str(value)).expanduser()
-    if kind is str or issubclass(kind, StrEnum):
-        if not isinstance(value, str):
-            raise TypeError(value)
-        return kind(value)  # type: ignore[no-any-return]
-    if kind is int and isinstance(value, float):
+    if kind is float:
+        return float(str(value))
+    if kind is int:
+        return int(str(value))
+    if not isinstance(value, str):
         raise TypeError(value)
-    return kind(value)  # type: ignore[no-any-return]
+    return kind(value) if issubclass(kind, StrEnum) else value
 
 
 def _as_bool(value: object) -> bool:
     """Accept TOML's booleans and the usual words."""
     if isinstance(value, bool):
         return value
-    word = str(value).lower()
-    if word not in WORDS:
+    if not isinstance(value, str) or value.lower() not in WORDS:
         raise ValueError(value)
-    return WORDS[word]
+    return WORDS[value.lower()]
 
 
 def _expected(kind: type) -> str:
     """Name a type as a person would."""
     if issubclass(kind, StrEnum):
         return "one of " + ", ".join(kind)
-    return {bool: "boolean", int: "whole number", float: "number", Path: "path"}.get(kind, "text")
+    return {bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}.get(kind, "text")

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from facecli.config import Configuration, Settings
 from facecli.errors import ModelIntegrityError, UsageError
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from facecli.registry import Progress
     from facecli.runtime import RuntimeOptions, Session
     from facecli.types import Face, Photo, Quality, Sample
+
+T = TypeVar("T")
 
 
 class Engine:
@@ -151,10 +153,13 @@ class Engine:
         """How faces are looked for: the measured defaults, but for what was set."""
         from facecli.detect import DetectOptions
 
-        settings = self.settings
+        settings, default = self.settings, DetectOptions()
         return replace(
-            DetectOptions(turn=settings.turn),
-            **_given(max_side_px=settings.detect_side, min_score=settings.min_score, min_face_px=settings.min_face),
+            default,
+            max_side_px=_or(settings.detect_side, default.max_side_px),
+            min_score=_or(settings.min_score, default.min_score),
+            min_face_px=_or(settings.min_face, default.min_face_px),
+            turn=settings.turn,
         )
 
     @property
@@ -162,15 +167,12 @@ class Engine:
         """What a face must at least be: the measured floors, but for what was set."""
         from facecli.quality import QualityLimits
 
-        settings = self.settings
-        return replace(
-            QualityLimits(),
-            **_given(
-                min_detection=settings.min_detection,
-                min_eye_distance_px=settings.min_eye_distance,
-                max_cut=settings.max_cut,
-                min_sharpness=settings.min_sharpness,
-            ),
+        settings, default = self.settings, QualityLimits()
+        return QualityLimits(
+            min_detection=_or(settings.min_detection, default.min_detection),
+            min_eye_distance_px=_or(settings.min_eye_distance, default.min_eye_distance_px),
+            max_cut=_or(settings.max_cut, default.max_cut),
+            min_sharpness=_or(settings.min_sharpness, default.min_sharpness),
         )
 
     def rules(self, *, threshold: float | None = None) -> Rules:
@@ -259,8 +261,10 @@ class Engine:
 
     def verify(self, probe: str, reference: str, *, threshold: float | None = None) -> Decision:
         """Decide whether two photographs show the same person."""
+        rules = self.rules(threshold=threshold)
+        rules.for_pair()  # what can't be decided is refused before any work
         first, second = self.samples([probe, reference], one_face(self.settings.faces))
-        return compare(first, second, self.rules(threshold=threshold), self.manifest.pin())
+        return compare(first, second, rules, self.manifest.pin())
 
     def verify_as(self, probe: str, name: str, *, threshold: float | None = None) -> Decision:
         """Decide whether a photograph shows the enrolled person of this name."""
@@ -290,6 +294,6 @@ def one_face(policy: FacePolicy) -> FacePolicy:
     return policy
 
 
-def _given(**values: float | None) -> dict[str, float]:
-    """Keep what was set."""
-    return {name: value for name, value in values.items() if value is not None}
+def _or(value: T | None, default: T) -> T:
+    """Return what was set, else what was measured."""
+    return default if value is None else value

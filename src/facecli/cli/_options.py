@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -37,21 +38,21 @@ threshold = click.option(
 )
 
 
-def configured(*names: str) -> Callable[[Callable[Concatenate[Engine, P], R]], Callable[P, R]]:
+def configured(*names: str) -> Callable[[Callable[Concatenate[Engine, P], R]], Callable[..., R]]:
     """Give a command the flags of these settings, and hand it an engine made from all settings.
 
     The command's first parameter is the engine; the flags themselves don't reach it.
     """
 
-    def decorate(command: Callable[Concatenate[Engine, P], R]) -> Callable[P, R]:
-        @functools.wraps(command)
+    def decorate(command: Callable[Concatenate[Engine, P], R]) -> Callable[..., R]:
         def with_engine(*args: P.args, **kwargs: P.kwargs) -> R:
             flags = {name: kwargs.pop(name) for name in names}
             return command(_engine(flags), *args, **kwargs)
 
+        result: Callable[..., R] = functools.update_wrapper(with_engine, command)
         for name in reversed(names):
-            with_engine = _flag(name)(with_engine)
-        return with_engine
+            result = _flag(name)(result)
+        return result
 
     return decorate
 
@@ -82,14 +83,13 @@ def _flag(name: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     )
 
 
-def _click_type(kind: type, told: config.About) -> click.ParamType | None:
+def _click_type(kind: type, told: config.About) -> click.ParamType[object] | None:
     """Let Click check what it can, so that its message names the flag."""
     if kind is bool:
         return None
     if issubclass(kind, StrEnum):
-        return click.Choice(list(kind))
-    numeric = {int: click.IntRange, float: click.FloatRange}.get(kind)
-    if numeric is not None:
-        bounds = {side: v for side, v in (("min", told.low), ("max", told.high)) if abs(v) != float("inf")}
-        return numeric(**bounds)
-    return click.STRING
+        return click.Choice([member.value for member in kind])
+    low, high = (bound if math.isfinite(bound) else None for bound in (told.low, told.high))
+    if kind is int:
+        return click.IntRange(None if low is None else int(low), None if high is None else int(high))
+    return click.FloatRange(low, high) if kind is float else click.STRING

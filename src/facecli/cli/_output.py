@@ -83,8 +83,8 @@ def _kind(error: FacecliError) -> str:
 
 def flush() -> None:
     """Write out what is buffered, so that a full disk or a closed pipe is noticed while it can still be told."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -104,8 +104,9 @@ class _Call:
 
     def run(self) -> ExitStatus:
         """Parse and run; every command returns its status, and one that returns nothing is a bug, not a success."""
+        _secure_streams()
         if not self.arguments:
-            root.main([], prog_name="facecli", standalone_mode=False)
+            return _complete()
         self._refuse_help_among_operands()
         with root.make_context("facecli", list(self.arguments)) as context:
             return ExitStatus(root.invoke(context))
@@ -113,16 +114,19 @@ class _Call:
     def _refuse_help_among_operands(self) -> None:
         """Let ``--help`` and ``--version`` count only as the sole argument after the command."""
         for flag in ("--help", "--version"):
-            if flag in self.options and not self._only(flag):
+            if flag in self.options and not self._is_sole(flag):
                 raise UsageError(
                     f"{flag} stands among other arguments, where it could hide a decision",
                     hint=f"for help, give it alone; for a file of that name: facecli {self.command} -- {flag}",
                 )
 
-    def _only(self, flag: str) -> bool:
-        """Say whether all before ``flag`` are names of commands and nothing follows it."""
-        position = self.arguments.index(flag)
-        return position == len(self.arguments) - 1 and all(a.isalpha() for a in self.arguments[:position])
+    def _is_sole(self, flag: str) -> bool:
+        """Say whether only names of commands stand before ``flag``, and nothing after it."""
+        *path, last = self.arguments
+        command: click.Command | None = root
+        for name in path:
+            command = command.get_command(click.Context(command), name) if isinstance(command, click.Group) else None
+        return last == flag and command is not None
 
     def explain(self, error: BaseException) -> int:
         """Say what went wrong, in one sentence, and return its status."""
@@ -151,6 +155,34 @@ class _Call:
             _output.emit_failure(self.command, known)
         _output.flush()
         return known.status
+
+
+def _complete() -> ExitStatus:
+    """Answer a shell that asks for completion; a person who gives no argument is shown the help."""
+    try:
+        root.main([], prog_name="facecli", standalone_mode=False)
+    except SystemExit as done:
+        return ExitStatus.ACCEPTED if done.code == 0 else ExitStatus.USAGE
+    return ExitStatus.USAGE
+
+
+def _secure_streams() -> None:
+    """Refuse to start without an output, and leave none of the handles 0, 1, 2 free.
+
+    A file opened next would get the free handle, and whatever a library prints there would be written into it.
+
+    Raises
+    ------
+    OutputError
+        Standard output is closed, so no answer could be given.
+    """
+    for handle in (0, 1, 2):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        raise OutputError("standard output is closed", hint="to see no output, use >/dev/null")
 
 
 def _as_facecli_error(error: BaseException) -> FacecliError | None:
@@ -184,7 +216,7 @@ def _internal_error(error: BaseException) -> int:
 
 def _leave(status: int) -> int:
     """Make sure that Python's own shutdown can't change the status: it flushes again, and fails with 120."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except (OSError, ValueError):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--allow-duplicate", is_flag=True, help="Enrol a face that is another person's already.")
 @click.option(
     "--duplicates",
-    type=click.Choice(list(Duplicates)),
+    type=click.Choice([member.value for member in Duplicates]),
     help="What to do with a face that looks like another "
     "person's. One photograph: refuse. With --from: report, for review.",
 )
@@ -47,7 +47,7 @@ def enroll_command(
     *,
     source: str | None,
     allow_duplicate: bool,
-    duplicates: Duplicates | None,
+    duplicates: str | None,
     force: bool,
     threshold: float | None,
     as_json: bool,

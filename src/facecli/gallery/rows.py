@@ -43,6 +43,11 @@ class Rows(NamedTuple):
         query = f"SELECT {schema.PERSON_COLUMNS} FROM person ORDER BY name"  # noqa: S608
         return [schema.person_of(row, self.gallery) for row in connection.execute(query)]
 
+    def sources(self, connection: sqlite3.Connection) -> set[tuple[str, str]]:
+        """Read (name, sha256 of the photograph) of every template. Nothing is decided by it, so no row is verified."""
+        query = "SELECT name, source_sha256 FROM template JOIN person ON person.id = person_id"
+        return {(str(name), str(sha256)) for name, sha256 in connection.execute(query)}
+
     def owner(self, connection: sqlite3.Connection, template: int) -> Person | None:
         """Read the person that a template belongs to, if there is such a template."""
         query = (

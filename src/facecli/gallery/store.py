@@ -218,6 +218,11 @@ class Gallery:
             person = self._find(connection, person_name(name))
             return self._rows.people(connection, [person.id])[person.id][1]
 
+    def sources(self) -> set[tuple[str, str]]:
+        """Return (name, sha256 of the photograph) of every template, to know what is enrolled already."""
+        with self._reading() as connection:
+            return self._rows.sources(connection)
+
     # --- comparing ---
 
     def search(self, vectors: Vectors, k: int, fusion: Fusion = Fusion.MAX) -> list[list[Candidate]]:
