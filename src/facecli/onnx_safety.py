@@ -74,7 +74,7 @@ def _check_model(model: ModelProto) -> None:
     if model.functions or model.training_info:
         raise ModelIntegrityError("the ONNX model brings functions of its own; only standard operators are run")
     _check_domains({entry.domain for entry in model.opset_import})
-    for graph in _graphs(model.graph):
+    for graph in nested_graphs(model.graph):
         _check_domains({node.domain for node in graph.node})
         for tensor in _tensors(graph):
             _check_tensor(tensor)
@@ -99,14 +99,27 @@ def _check_tensor(tensor: TensorProto) -> None:
         )
 
 
-def _graphs(graph: GraphProto, depth: int = 0) -> Iterator[GraphProto]:
-    """Walk a graph and the graphs nested in it (If, Loop, Scan)."""
+def nested_graphs(graph: GraphProto, depth: int = 0) -> Iterator[GraphProto]:
+    """Walk a graph and the graphs nested in it (If, Loop, Scan).
+
+    Parameters
+    ----------
+    graph
+        The outermost; it comes first.
+    depth
+        How deep it lies itself.
+
+    Raises
+    ------
+    ModelIntegrityError
+        They are nested deeper than any network needs.
+    """
     if depth > _DEEPEST_SUBGRAPH:
         raise ModelIntegrityError("the ONNX model nests graphs too deeply")
     yield graph
     for attribute in _attributes(graph):
         for nested in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-            yield from _graphs(nested, depth + 1)
+            yield from nested_graphs(nested, depth + 1)
 
 
 def _attributes(graph: GraphProto) -> Iterator[AttributeProto]:

@@ -101,6 +101,29 @@ def test_a_network_with_a_fixed_batch_stays_as_it_is():
     assert shape_of(onnx.load_from_string(converted).graph.input[0]) == [1, 3, 8, 8]
 
 
+def test_a_reshape_that_gathers_pieces_of_one_image_is_not_taken_for_a_batch():
+    """Image -> four windows -> image, as window attention has it: (4, ...) to (1, ...) must stay (1, ...)."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "windows"], ["w"]),
+        helper.make_node("Reshape", ["w", "image"], ["y"]),
+    ]
+    shapes = [weights("windows", np.array([4, 3, 4, 4], np.int64)), weights("image", np.array([1, 3, 8, 8], np.int64))]
+    converted = convert("none-1", graph(nodes, shapes).SerializeToString())
+    x = np.random.default_rng(8).normal(size=(1, 3, 8, 8)).astype(np.float32)
+    assert np.array_equal(run(converted, x)[0], x)
+
+
+def test_weights_that_only_a_nested_graph_reads_are_kept():
+    value = helper.make_tensor_value_info("z", TensorProto.FLOAT, None)
+    then, other = (
+        helper.make_graph([helper.make_node("Add", ["x", name], ["z"])], name, [], [value]) for name in ("a", "b")
+    )
+    nodes = [helper.make_node("If", ["c"], ["y"], then_branch=then, else_branch=other)]
+    numbers = [weights("c", np.array(True)), weights("a", np.float32([1])), weights("b", np.float32([2]))]
+    converted = convert("none-1", graph(nodes, numbers).SerializeToString())
+    assert np.array_equal(run(converted, np.zeros((1, 3, 8, 8)))[0], np.ones((1, 3, 8, 8)))
+
+
 def test_height_and_width_are_freed_only_where_the_recipe_says_so():
     source = detector().SerializeToString()
     fixed, free = (onnx.load_from_string(convert(recipe, source)) for recipe in ("none-1", "none-fcn-1"))

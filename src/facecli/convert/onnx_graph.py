@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from facecli.errors import ModelIntegrityError
-from facecli.onnx_safety import read_graph
+from facecli.onnx_safety import nested_graphs, read_graph
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
@@ -75,7 +75,8 @@ def drop_unused(model: ModelProto) -> None:
     An input that is a weight would let a caller replace it, and keeps onnxruntime from folding it.
     """
     graph = model.graph
-    read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+    read = {name for inner in nested_graphs(graph) for node in inner.node for name in node.input}
+    read |= {value.name for inner in nested_graphs(graph) for value in inner.output}
     weights = [tensor for tensor in graph.initializer if tensor.name in read]
     names = {tensor.name for tensor in weights}
     inputs = [value for value in graph.input if value.name in read and value.name not in names]
@@ -121,8 +122,8 @@ def free_shape(model: ModelProto, *, any_size: bool) -> None:
     freed.CopyFrom(model)
     shape = image_input(freed).type.tensor_type.shape.dim
     if shape[0].dim_value:
-        shape[0].dim_param = "batch"
         _free_reshapes(freed)
+        shape[0].dim_param = "batch"
     if any_size:
         shape[2].dim_param, shape[3].dim_param = "height", "width"
     if any_size or _is_batched(freed):
@@ -153,19 +154,20 @@ def _settle_shapes(model: ModelProto) -> None:
 
 
 def _free_reshapes(model: ModelProto) -> None:
-    """Turn target shapes (1, ...) into (0, ...), "as the input has it"; nodes may share one, so each gets its own."""
-    from onnx import numpy_helper
+    """Turn target shapes (1, ...) of single images into (0, ...), "as the input has it"; nodes may share one target."""
+    from onnx import numpy_helper, shape_inference
 
     known = constants(model)
+    values = shape_inference.infer_shapes(model).graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*values.input, *values.value_info)}
     for node in model.graph.node:
-        if node.op_type != "Reshape" or node.input[0] in known or node.input[1] not in known or _zero_is_zero(node):
+        if node.op_type != "Reshape" or node.input[1] not in known or _zero_is_zero(node):
             continue
-        target = numpy_helper.to_array(known[node.input[1]]).copy()
-        if target.size > 1 and target[0] == 1:
+        source, target = shapes.get(node.input[0]), numpy_helper.to_array(known[node.input[1]]).copy()
+        if source and source[0].dim_value == 1 and target.size > 1 and target[0] == 1:
             target[0] = 0
-            name = f"{node.output[0]}_shape_of_any_batch"
-            model.graph.initializer.append(numpy_helper.from_array(target, name))
-            node.input[1] = name
+            node.input[1] = f"{node.output[0]}_shape_of_any_batch"
+            model.graph.initializer.append(numpy_helper.from_array(target, node.input[1]))
 
 
 def _zero_is_zero(node: NodeProto) -> bool:
