@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from facecli.errors import GalleryError, OutputError
 from facecli.files import PRIVATE_FILE, make_private_folder, sync_folder, writing_to
+from facecli.gallery.index import INDEX
 from facecli.gallery.schema import APPLICATION_ID, META_COLUMNS, SCHEMA_VERSION, Meta, create_tables, meta_of
 from facecli.names import visible
 
@@ -243,19 +244,24 @@ class Database:
         """Turn SQLite's errors into ours."""
         try:
             yield
+        except UnicodeDecodeError as error:  # SQLite's message quotes a damaged schema
+            raise self._unreadable("its schema is not text") from error
         except sqlite3.Error as error:
             code = _primary(error)
             if code in _BUSY:
                 raise self._busy(self._wait_s) from error
             if writing and code in _UNWRITABLE:
                 raise OutputError(
-                    f"can't write to the gallery {_name(self.folder)}: {error}",
+                    f"can't write to the gallery {_name(self.folder)}: {visible(str(error))}",
                     hint="see that its disk has free space and is not read-only; nothing was changed",
                 ) from error
-            raise GalleryError(
-                f"the gallery {_name(self.folder)} can't be read, or is damaged: {error}",
-                hint="restore the gallery from a copy, or enrol again into a new one",
-            ) from error
+            raise self._unreadable(visible(str(error))) from error
+
+    def _unreadable(self, why: str) -> GalleryError:
+        return GalleryError(
+            f"the gallery {_name(self.folder)} can't be read, or is damaged: {why}",
+            hint="restore the gallery from a copy, or enrol again into a new one",
+        )
 
 
 def create(folder: Path, meta: Meta, *, wait_s: float) -> bool:
@@ -277,10 +283,25 @@ def create(folder: Path, meta: Meta, *, wait_s: float) -> bool:
             with FileLock(folder / LOCK, timeout=wait_s, mode=PRIVATE_FILE, poll_interval=_POLL_S):
                 if path.exists():
                     return False
+                sweep(folder)
                 _write_new(path, meta)
         except Timeout as error:
             raise GalleryError(f"{_name(folder)} is locked by another process (waited {wait_s:g} s)") from error
     return True
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written: it may hold templates. Call under the lock.
+
+    Raises
+    ------
+    OutputError
+        It can't be removed.
+    """
+    with writing_to(folder):
+        for name in (DATABASE, INDEX):
+            for leftover in folder.glob(f".{name}.*.part*"):
+                leftover.unlink(missing_ok=True)
 
 
 def read_meta(connection: sqlite3.Connection) -> Meta:
@@ -295,6 +316,9 @@ def _write_new(path: Path, meta: Meta) -> None:
     try:
         connection = sqlite3.connect(temporary, isolation_level=None)
         try:
+            # Nobody sees this file before it is whole and flushed, so SQLite need not take care on the way.
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            connection.execute("PRAGMA synchronous = OFF")
             create_tables(connection, meta)
             connection.execute("PRAGMA journal_mode = WAL")
         finally:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from facecli.gallery import schema
 from facecli.gallery.index import Block, new_block
+from facecli.names import visible
 
 if TYPE_CHECKING:
     import sqlite3
@@ -65,8 +66,12 @@ class Rows(NamedTuple):
         people: dict[int, tuple[Person, list[StoredTemplate]]] = {}
         for start in range(0, len(wanted), _BATCH):
             people |= self._batch(connection, wanted[start : start + _BATCH])
-        if len(people) != len(wanted) or any(len(have) != who.templates for who, have in people.values()):
-            raise schema.damaged("a person's templates are not all there")
+        if len(people) != len(wanted):
+            raise schema.damaged("a person is missing")
+        for person, templates in people.values():
+            if len(templates) != person.templates:
+                have = f"{len(templates)} of {person.templates} templates"
+                raise schema.damaged(f'"{visible(person.name)}" has {have}')
         return people
 
     def newer(self, connection: sqlite3.Connection, last_id: int, count: int) -> Block:

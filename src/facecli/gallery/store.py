@@ -22,7 +22,7 @@ from facecli.errors import FacecliError, GalleryError, ModelMismatchError, NotEn
 from facecli.files import writing_to
 from facecli.gallery import index as indices
 from facecli.gallery import schema
-from facecli.gallery.database import Database, create, read_meta
+from facecli.gallery.database import Database, create, read_meta, sweep
 from facecli.gallery.index import Index
 from facecli.gallery.rows import Rows
 from facecli.gallery.schema import Meta, NewTemplate, Person, StoredTemplate
@@ -418,6 +418,7 @@ class Gallery:
         with self._database.locked():
             with self._changing() as change:
                 yield change
+                sweep(self.folder)
                 with writing_to(index):
                     index.unlink(missing_ok=True)
             self._database.forget()
@@ -459,6 +460,7 @@ class Gallery:
             with self._reading():
                 fits = self._meta.removed_generation <= index.generation
             if fits:
+                sweep(self.folder)
                 index.save(self.folder / indices.INDEX, self.id)
 
 
