@@ -8,6 +8,7 @@ from graphs import run
 from onnx import ModelProto, numpy_helper
 
 from facecli.convert import blockquant, convert
+from facecli.runtime import RuntimeOptions, open_session
 
 pytestmark = pytest.mark.weights
 
@@ -82,3 +83,27 @@ def test_a_batch_of_photographs_gives_what_each_gives_alone(yunet_file):
     alone = [run(converted, image[None]) for image in images]
     for i, output in enumerate(together):
         assert np.array_equal(output, np.concatenate([single[i] for single in alone]))
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "shape"),
+    [
+        ("sface_file", "blockquant-1", (3, 112, 112)),
+        ("yunet_file", "blockquant-fcn-1", (3, 160, 224)),
+        ("dlib_file", "dlib-resnet-1", (3, 150, 150)),
+    ],
+)
+def test_results_are_the_same_to_the_last_bit_however_it_runs(name, recipe, shape, request, tmp_path):
+    """Threads, batch size, and a graph from the cache change no bit: P9 of the targets."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(convert(recipe, request.getfixturevalue(name).read_bytes()))
+    images = np.random.default_rng(3).normal(0, 1, (3, *shape)).astype(np.float32)
+    expected = None
+    for threads in (1, 2):
+        for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+            session = open_session(path, RuntimeOptions("cpu", threads, cache))
+            for batch in (1, 2, 3):
+                parts = [session.run(images[start : start + batch]) for start in range(0, 3, batch)]
+                outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
+                expected = expected or outputs
+                assert all(np.array_equal(a, b) for a, b in zip(outputs, expected, strict=True))
