@@ -113,9 +113,10 @@ def test_what_does_not_fit_is_refused_and_nothing_is_left(models, file, data, co
 
 def written(folder, data: bytes, *, sources: str = ""):
     """Write a manifest for ``data`` as a user would."""
-    text = (bundled_folder() / "auraface.toml").read_text()
-    manifest = read_manifest(bundled_folder() / "auraface.toml")
-    text = text.replace('name = "auraface"', 'name = "mine"').replace("dimension = 512", "dimension = 7")
+    text = (bundled_folder() / "adaface-ir101.toml").read_text()
+    manifest = read_manifest(bundled_folder() / "adaface-ir101.toml")
+    text = text.replace('name = "adaface-ir101"', 'name = "mine"').replace("dimension = 512", "dimension = 7")
+    text = text.replace("commercial_use = false", "commercial_use = true")
     text = text.replace(manifest.file.sha256, hashlib.sha256(data).hexdigest())
     text = text.replace(str(manifest.file.size), str(len(data)))
     start, end = text.index("[[sources]]"), text.index("[input]")

