@@ -6,13 +6,14 @@ import hashlib
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from facecli import runtime
-from facecli.errors import ConfigError, DeviceError, ModelIntegrityError, ModelMissingError
+from facecli.errors import ConfigError, DeviceError, ModelIntegrityError, ModelMissingError, SetupError
 from facecli.runtime import Device, RuntimeOptions, Session, available_devices, open_session, parse_device
 
 
@@ -222,6 +223,14 @@ class TestLoading:
     def test_a_folder_is_no_model(self, tmp_path):
         with pytest.raises(ModelIntegrityError, match="can't be read"):
             open_session(tmp_path, CPU)
+
+    @pytest.mark.parametrize("remains", [None, types.ModuleType("onnxruntime")], ids=["missing", "half removed"])
+    def test_an_onnxruntime_that_is_broken_says_what_to_install(self, model, monkeypatch, remains):
+        """Removing onnxruntime beside onnxruntime-gpu leaves a package that imports and holds nothing."""
+        monkeypatch.setitem(sys.modules, "onnxruntime", remains)
+        with pytest.raises(SetupError, match="onnxruntime can't be loaded") as caught:
+            open_session(model, CPU)
+        assert "pip install" in caught.value.hint
 
 
 class TestCache:
