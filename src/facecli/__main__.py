@@ -11,10 +11,18 @@ def main() -> None:
     """Run the command line on this process's arguments and exit with the contract's status."""
     try:
         from facecli.cli._root import run
-    except ImportError as error:
-        sys.stderr.write(f"facecli: this installation is incomplete: {error}\n  reinstall it: pip install facecli\n")
+    except Exception as error:  # noqa: BLE001 (also a file that can't be read, or memory that ran out)
+        _explain(error)
         sys.exit(2)
     sys.exit(run(sys.argv[1:]))
+
+
+def _explain(error: Exception) -> None:
+    """Say what is missing, if there is anyone to say it to."""
+    try:
+        sys.stderr.write(f"facecli: can't be started: {error!r}\n  install it again: pip install facecli\n")
+    except (OSError, AttributeError, ValueError):  # standard error is closed, or full
+        return
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def size_of(data: bytes, kind: str) -> tuple[int, int] | None:
     """Return (width, height) in pixels as the header says; None where it says none."""
     try:
         return _SIZES[kind](data)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         return None
 
 
@@ -67,7 +67,7 @@ def orientation_of(exif: bytes) -> int:
     block = exif[6:] if exif.startswith(b"Exif\0\0") else exif
     try:
         value = _tiff_tags(block, {274}).get(274, 1)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         return 1
     return value if 1 <= value <= 8 else 1
 

@@ -81,6 +81,8 @@ def read_photo(source: str, limits: ImageLimits = ImageLimits(), *, stdin: Binar
     if source == STDIN:
         stream = stdin if stdin is not None else _standard_input()
         return decode_photo(_read_bounded(stream, _said(source), limits), source, limits)
+    if not source:
+        raise ImageError("the name of a photograph is empty", hint="is a variable of the shell not set?")
     try:
         with _open_regular(source) as stream:
             data = _read_bounded(stream, source, limits)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 from facecli import config
+from facecli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,21 @@ threshold = click.option(
     metavar="X",
     help="Decide at this value (in the unit of --metric) instead of an error rate; it is marked unsourced.",
 )
+
+
+def stdin_once(_context: click.Context, _parameter: click.Parameter, images: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a second ``-`` among photographs: the first would leave nothing for it to read.
+
+    Raises
+    ------
+    UsageError
+        There is one.
+    """
+    if images.count("-") > 1:
+        raise UsageError(
+            "standard input can be read only once, and - stands for it twice", hint="a file of that name is ./-"
+        )
+    return images
 
 
 def configured(*names: str) -> Callable[[Callable[Concatenate[Engine, P], R]], Callable[..., R]]:
@@ -63,7 +79,7 @@ def _engine(flags: dict[str, object]) -> Engine:
     from facecli.engine import Engine
 
     configuration = config.load(flags)
-    interactive = sys.stdin.isatty() and sys.stderr.isatty()
+    interactive = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
     return Engine(configuration, may_fetch=interactive, progress=shown if interactive else None)
 
 

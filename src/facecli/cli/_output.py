@@ -37,6 +37,9 @@ PER_INPUT = {
 """Failures that concern one photograph: others can still be worked on."""
 
 
+_FORMULA_STARTS = set("=+-@＝＋－＠")
+
+
 def say(text: str, *, colour: str | None = None, bold: bool = False) -> None:
     """Print one line of results."""
     line = visible(text)
@@ -91,7 +94,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; to a pipe it is tab-separated and has no headings, so that ``cut`` and ``awk`` can read it."""
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(visible(cell) for cell in row))
+            tabbed(*row)
         return
     from rich.console import Console
     from rich.table import Table
@@ -103,6 +106,20 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*(Text(visible(cell)) for cell in row))
     Console(no_color=not _in_colour(terminal=True), highlight=False).print(drawn)
+
+
+def tabbed(*cells: str) -> None:
+    """Print one line of tab-separated cells for other programs.
+
+    A cell that a spreadsheet would run as a formula gets an apostrophe before it, as OWASP recommends against CSV
+    injection: names can't begin so, but photographs are called what strangers please.
+    """
+    click.echo("\t".join(f"'{text}" if _is_formula(text) else text for text in map(visible, cells)))
+
+
+def _is_formula(cell: str) -> bool:
+    """Say whether a spreadsheet would run it; a hyphen alone stands for nothing, and is harmless."""
+    return cell[:1] in _FORMULA_STARTS and cell != "-"
 
 
 @contextmanager

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from facecli.cli import _output
-from facecli.errors import ExitStatus, FacecliError, OutputError, UsageError
+from facecli.errors import ExitStatus, FacecliError, OutputError, SetupError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 COMMANDS = {
     "enroll": "Add a person to the gallery from one or more photographs.",
@@ -108,7 +110,7 @@ class _Call:
         if not self.arguments:
             return _complete()
         self._refuse_help_among_operands()
-        with root.make_context("facecli", list(self.arguments)) as context:
+        with _libraries_silent(), root.make_context("facecli", list(self.arguments)) as context:
             return ExitStatus(root.invoke(context))
 
     def _refuse_help_among_operands(self) -> None:
@@ -167,7 +169,7 @@ def _complete() -> ExitStatus:
 
 
 def _secure_streams() -> None:
-    """Refuse to start without an output, and leave none of the handles 0, 1, 2 free.
+    """Refuse to start without an output, print whatever there is to print, and leave none of the handles 0, 1, 2 free.
 
     A file opened next would get the free handle, and whatever a library prints there would be written into it.
 
@@ -181,8 +183,34 @@ def _secure_streams() -> None:
             os.fstat(handle)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no error
     if sys.stdout is None:
         raise OutputError("standard output is closed", hint="to see no output, use >/dev/null")
+
+
+@contextmanager
+def _libraries_silent() -> Iterator[None]:
+    """Send what C libraries write to handle 2 nowhere, and our own sentences to a copy of it.
+
+    libjpeg and libpng have no other place for their words on a damaged photograph. ``python -X dev`` lets them speak.
+    """
+    ours = sys.stderr
+    if ours is None or sys.flags.dev_mode:
+        yield
+        return
+    ours.flush()
+    kept = os.dup(2)
+    try:
+        _discard(2)
+        with open(kept, "w", encoding=ours.encoding, errors="backslashreplace", buffering=1, closefd=False) as copy:
+            sys.stderr = copy
+            yield
+    finally:
+        sys.stderr = ours
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _as_facecli_error(error: BaseException) -> FacecliError | None:
@@ -194,10 +222,19 @@ def _as_facecli_error(error: BaseException) -> FacecliError | None:
         return UsageError(error.format_message(), hint=f"try: {where} --help")
     if isinstance(error, click.ClickException):
         return UsageError(error.format_message())
+    return _of_the_system(error)
+
+
+def _of_the_system(error: BaseException) -> FacecliError | None:
+    """Tell what is no bug of ours, but a machine that is full, broken or incompletely set up."""
+    if isinstance(error, MemoryError):
+        return SetupError("there is not enough memory for this", hint="free some, or use a smaller photograph")
+    if isinstance(error, ImportError):
+        return SetupError(f"a library can't be loaded: {error}", hint="install facecli again: pip install facecli")
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EBADF}:
         return OutputError(f"can't write the output: {error.strerror}")
-    if isinstance(error, MemoryError):
-        return FacecliError("not enough memory for this", hint="try a smaller photograph, or --max-pixels")
+    if isinstance(error, OSError):
+        return SetupError(f"the system refused something that facecli needs: {error}", hint="run facecli doctor")
     return None
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("detect")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", callback=_options.stdin_once)
 @click.option("--draw", metavar="OUT.png", help="Write the photograph with boxes and points drawn in.")
 @_options.as_json
 @_options.configured(*_options.DETECTION)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("embed")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", callback=_options.stdin_once)
 @click.option("--out", metavar="OUT.npy", help="Write the vectors as one NumPy array (float32, a row a face).")
 @_options.as_json
 @_options.configured(*_options.PIPELINE)
@@ -47,7 +47,7 @@ def embed_command(engine: Engine, images: tuple[str, ...], *, out: str | None, a
 def _show(sample: Sample, engine: Engine, *, row: int | None, as_json: bool) -> None:
     """Print one face: with its vector, or with the row it has in the array."""
     if row is not None and not as_json:
-        _output.say(f"{row}\t{sample.photo}")
+        _output.tabbed(str(row), sample.photo)
         return
     vector: dict[str, _output.Json] = (
         {"vector": [float(value) for value in sample.vector]} if row is None else {"row": row}

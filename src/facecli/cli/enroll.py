@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("enroll")
 @click.argument("name", required=False)
-@click.argument("images", nargs=-1, metavar="IMAGE...")
+@click.argument("images", nargs=-1, metavar="IMAGE...", callback=_options.stdin_once)
 @click.option(
     "--from", "source", metavar="PATH", help="Enrol many: a folder with one sub-folder a person, or a CSV file."
 )

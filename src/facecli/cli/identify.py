@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("identify")
-@click.argument("images", nargs=-1, required=True, metavar="PROBE...")
+@click.argument("images", nargs=-1, required=True, metavar="PROBE...", callback=_options.stdin_once)
 @click.option("--top", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many candidates to show.")
 @_options.threshold
 @_options.as_json

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("images", nargs=-1, required=True, metavar="PROBE [REFERENCE]")
+@click.argument("images", nargs=-1, required=True, metavar="PROBE [REFERENCE]", callback=_options.stdin_once)
 @click.option("--as", "name", metavar="NAME", help="Compare with this enrolled person instead of a second photograph.")
 @_options.threshold
 @_options.as_json
