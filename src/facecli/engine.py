@@ -47,6 +47,13 @@ class Engine:
         Whether missing weights may be downloaded: only where a person is present.
     progress
         Told about downloads; see :data:`facecli.registry.Progress`.
+
+    Attributes
+    ----------
+    configuration, settings
+        As given.
+    fell_back
+        Why networks run on the CPU although this machine shows a GPU; None where they don't. To be said once.
     """
 
     def __init__(
@@ -56,6 +63,7 @@ class Engine:
             configuration = Configuration(configuration, {})
         self.configuration = configuration
         self.settings = configuration.settings
+        self.fell_back: str | None = None
         self._may_fetch = may_fetch
         self._progress = progress
         self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="facecli")
@@ -129,9 +137,11 @@ class Engine:
 
         prepared = self.registry.prepared(manifest.name)
         try:
-            return open_session(prepared.path, self.runtime_options, sha256=prepared.sha256)
+            session = open_session(prepared.path, self.runtime_options, sha256=prepared.sha256)
         except ModelIntegrityError:
-            return open_session(self.registry.converted(manifest.name), self.runtime_options)
+            session = open_session(self.registry.converted(manifest.name), self.runtime_options)
+        self.fell_back = session.fell_back or self.fell_back
+        return session
 
     @property
     def runtime_options(self) -> RuntimeOptions:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.fakes import photo
+from tests.fakes import fake_engine, photo
 
 
 @pytest.fixture
@@ -174,3 +174,12 @@ def test_a_search_is_never_looser_than_the_pair(run, people):
     run("enroll", "alice", people["a1"])
     point = json.loads(run("identify", "--json", "--", people["a1"]).out)["operating_point"]
     assert point | {"kind": "fpir", "target": 0.01, "threshold": 0.98, "templates_searched": 1} == point
+
+
+def test_falling_back_to_the_cpu_is_said_once_on_stderr(run, people, tmp_path, monkeypatch):
+    engine = fake_engine(tmp_path)
+    engine.fell_back = "running on the CPU: no CUDA libraries"
+    monkeypatch.setattr("facecli.cli._options._engine", lambda _flags: engine)
+    done = run("verify", "--json", "--", people["a1"], people["a2"])
+    assert done.status == 0
+    assert done.err == "facecli: running on the CPU: no CUDA libraries\n"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 from facecli import config
+from facecli.cli import _output
 from facecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ def configured(*names: str) -> Callable[[Callable[Concatenate[Engine, P], R]], C
     def decorate(command: Callable[Concatenate[Engine, P], R]) -> Callable[..., R]:
         def with_engine(*args: P.args, **kwargs: P.kwargs) -> R:
             flags = {name: kwargs.pop(name) for name in names}
-            return command(_engine(flags), *args, **kwargs)
+            engine = _engine(flags)
+            try:
+                return command(engine, *args, **kwargs)
+            finally:
+                if engine.fell_back:
+                    _output.note(f"facecli: {engine.fell_back}")
 
         result: Callable[..., R] = functools.update_wrapper(with_engine, command)
         for name in reversed(names):
