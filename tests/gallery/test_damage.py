@@ -352,6 +352,12 @@ def test_a_read_only_folder_is_read_without_the_log_and_watched(filled, monkeypa
             gallery.count()
 
 
+def test_a_gallery_that_can_only_be_read_is_not_opened_for_changes(filled, monkeypatch):
+    unable_to_make_companions(monkeypatch)
+    with pytest.raises(OutputError, match="can't write beside"):
+        Gallery.open(filled, writable=True)
+
+
 def test_a_log_pending_in_a_read_only_folder_is_not_passed_over(gallery, folder, monkeypatch):
     fill(gallery, 3)
     unable_to_make_companions(monkeypatch)

@@ -12,7 +12,7 @@ import pytest
 from galleries import PIN, new, units
 
 import facecli
-from facecli.gallery import Gallery
+from facecli.gallery import Gallery, index
 
 WRITERS, EACH = 8, 25
 
@@ -21,15 +21,18 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def write(folder, writer):
     """Enrol a number of people, a template each, opening the gallery anew now and then."""
+    index.SMALL, index.TAIL = 0, 3  # FAISS and its file from the start
     vectors = units(writer, EACH)
     for start in range(0, EACH, 5):
         with Gallery.create(folder, PIN, exist_ok=True, wait_s=60) as gallery:
             for number in range(start, start + 5):
                 gallery.enrol(f"{writer} {number}", [new(vectors[number])])
+            gallery.search(vectors, 3)
 
 
 def read(folder, stop, problems):
     """Search over and over; whoever was there once stays there."""
+    index.SMALL, index.TAIL = 0, 3
     before = 0
     while not stop.is_set():
         with Gallery.open(folder, wait_s=60) as gallery, gallery.snapshot():

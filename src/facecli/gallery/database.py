@@ -181,6 +181,11 @@ class Database:
                 connection.close()
                 if _primary(error) not in _NO_COMPANIONS:
                     raise
+                if self._writable:
+                    raise OutputError(
+                        f"can't write beside {_name(self.path)}: {visible(str(error))}",
+                        hint="see that its disk has free space and is not read-only",
+                    ) from error
             self._frozen = self._fingerprint()
             if self._frozen[-1]:
                 raise GalleryError(

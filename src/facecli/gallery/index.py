@@ -39,6 +39,9 @@ SMALL = 4096
 TAIL = 1000
 """So many templates newer than the file are read from the database at each start before a new file pays."""
 
+_BLAS_PROBES = 8
+"""From so many probes on a matrix product is faster than one search after another."""
+
 _MAGIC = b"FCINDEX1"
 # Magic, dimension, count, generation, gallery; then the SHA-256 of all that and of the payload.
 _HEADER = struct.Struct("<8sIQQ16s")
@@ -241,6 +244,8 @@ def _nearest(vectors: Vectors, probes: Vectors, count: int) -> tuple[NDArray[np.
     if len(vectors) > SMALL:
         import faiss
 
+        # By itself FAISS 1.15 sends no batch of ours through BLAS: 64 probes at 100,000 templates took 150 ms, not 29.
+        faiss.cvar.distance_compute_blas_threshold = 1 if len(probes) >= _BLAS_PROBES else 1 << 30
         products, rows = faiss.knn(probes, vectors, count, metric=faiss.METRIC_INNER_PRODUCT)
     else:
         everything = probes @ vectors.T
