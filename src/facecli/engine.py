@@ -6,6 +6,7 @@ are loaded while photographs are still being decoded.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,17 +14,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from facecli.config import Configuration, Settings
+from facecli.enrolment import EnrolmentRules, enrol
 from facecli.errors import ModelIntegrityError, UsageError
 from facecli.gallery import Gallery
+from facecli.names import person_name, visible
 from facecli.recognition import Rules, compare, compare_with_person, identify
 from facecli.registry import Registry
 from facecli.types import FacePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
 
     from facecli.detect import DetectOptions, Detector
     from facecli.embed import Embedder
+    from facecli.enrolment import Enrolment
     from facecli.image import ImageLimits
     from facecli.manifest import Manifest
     from facecli.pipeline import Pipeline
@@ -32,6 +37,9 @@ if TYPE_CHECKING:
     from facecli.registry import Progress
     from facecli.runtime import RuntimeOptions, Session
     from facecli.types import Face, Photo, Quality, Sample
+
+    Source: TypeAlias = str | os.PathLike[str]
+    """A photograph: its path, or ``-`` for standard input."""
 
 T = TypeVar("T")
 
@@ -192,7 +200,7 @@ class Engine:
             self.manifest.measurement, settings.fmr, settings.fpir, settings.strict, settings.fusion, threshold
         )
 
-    def read(self, source: str) -> Photo:
+    def read(self, source: Source) -> Photo:
         """Read a photograph; ``-`` is standard input.
 
         Raises
@@ -202,9 +210,9 @@ class Engine:
         """
         from facecli.image import read_photo
 
-        return read_photo(source, self.image_limits)
+        return read_photo(os.fspath(source), self.image_limits)
 
-    def samples(self, sources: Sequence[str], policy: FacePolicy | None = None) -> list[Sample]:
+    def samples(self, sources: Sequence[Source], policy: FacePolicy | None = None) -> list[Sample]:
         """Make one face of each photograph ready, in order; the first failure is raised.
 
         Models are loaded while the photographs are decoded, and photographs are worked on side by side.
@@ -219,7 +227,7 @@ class Engine:
         pipeline = self.pipeline
         return list(self._workers.map(lambda photo: pipeline.sample(photo.result(), chosen), photos))
 
-    def faces_of(self, source: str) -> list[Sample]:
+    def faces_of(self, source: Source) -> list[Sample]:
         """Make the faces of one photograph ready as the settings say: one, or with ``faces = all`` each of them."""
         photo = self._workers.submit(self.read, source)
         pipeline = self.pipeline
@@ -227,7 +235,7 @@ class Engine:
             return pipeline.samples(photo.result())
         return [pipeline.sample(photo.result(), self.settings.faces)]
 
-    def detections(self, source: str) -> tuple[Photo, list[tuple[Face, Quality]]]:
+    def detections(self, source: Source) -> tuple[Photo, list[tuple[Face, Quality]]]:
         """Find the faces of a photograph and measure each, without judging and without loading the embedder."""
         from facecli.pipeline import crop_face
         from facecli.quality import measure
@@ -269,21 +277,48 @@ class Engine:
         """
         return Gallery.open(self.settings.gallery, writable=writable, wait_s=self.settings.wait)
 
-    def verify(self, probe: str, reference: str, *, threshold: float | None = None) -> Decision:
+    def enrol(self, name: str, *sources: Source, rules: EnrolmentRules | None = None) -> Enrolment:
+        """Add one or more photographs of a person to the gallery, or refuse them all.
+
+        Parameters
+        ----------
+        name
+            The person; created when new.
+        sources
+            Photographs of that person, at least one.
+        rules
+            What is checked; by default a duplicate of another person and a face not the person's own are refused.
+
+        Raises
+        ------
+        UsageError
+            The name can't be used, or there is no photograph.
+        EnrolmentRefusedError
+            A face is another enrolled person's, or not this person's own; nothing was changed.
+        """
+        name = person_name(name)
+        if not sources:
+            raise UsageError(f"enrolling {visible(name)} takes at least one photograph")
+        rules = rules or EnrolmentRules(self.rules(), self.settings.duplicate_fpir)
+        samples = self.samples(sources, one_face(self.settings.faces))
+        with self.gallery(writable=True) as gallery:
+            return enrol(gallery, name, samples, rules)
+
+    def verify(self, probe: Source, reference: Source, *, threshold: float | None = None) -> Decision:
         """Decide whether two photographs show the same person."""
         rules = self.rules(threshold=threshold)
         rules.for_pair()  # what can't be decided is refused before any work
         first, second = self.samples([probe, reference], one_face(self.settings.faces))
         return compare(first, second, rules, self.manifest.pin())
 
-    def verify_as(self, probe: str, name: str, *, threshold: float | None = None) -> Decision:
+    def verify_as(self, probe: Source, name: str, *, threshold: float | None = None) -> Decision:
         """Decide whether a photograph shows the enrolled person of this name."""
         with self.gallery() as gallery:
             gallery.person(name)
             (sample,) = self.samples([probe], one_face(self.settings.faces))
             return compare_with_person(sample, name, gallery, self.rules(threshold=threshold))
 
-    def identify(self, probe: str, *, top: int = 5, threshold: float | None = None) -> list[Identification]:
+    def identify(self, probe: Source, *, top: int = 5, threshold: float | None = None) -> list[Identification]:
         """Search the gallery for the face of a photograph, or with ``faces = all`` for each of its faces."""
         with self.gallery() as gallery:
             return identify(self.faces_of(probe), gallery, self.rules(threshold=threshold), top=top)

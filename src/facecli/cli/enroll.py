@@ -11,7 +11,7 @@ import click
 from facecli.bulk import enrol_many, items_in
 from facecli.cli import _options, _output
 from facecli.engine import one_face
-from facecli.enrolment import Duplicates, EnrolmentRules, enrol
+from facecli.enrolment import Duplicates, EnrolmentRules
 from facecli.errors import ExitStatus, UsageError
 from facecli.match import as_score
 from facecli.names import person_name
@@ -87,9 +87,7 @@ def _enrol_one(
     if name is None or not images:
         raise UsageError("enroll needs a name and at least one photograph", hint="facecli enroll alice alice.jpg")
     name = person_name(name)
-    samples = engine.samples(images)
-    with engine.gallery(writable=True) as gallery:
-        done = enrol(gallery, name, samples, rules)
+    done = engine.enrol(name, *images, rules=rules)
     if as_json:
         _output.emit("enroll", _enrolment_json(name, done))
     else:
