@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facecli.errors import UnsupportedPointError, UsageError
-from facecli.manifest import MeasuredPoint, Measurement
+from facecli.manifest import MeasuredPoint, Measurement, manifests
 from facecli.thresholds import PointKind, by_hand, for_identification, for_verification
 
 
@@ -229,3 +229,23 @@ def test_beyond_the_data_the_threshold_is_at_least_the_strictest(measurement, fp
     point = for_identification(measurement, fpir, templates=count, fmr=measurement.points[-1].fmr)
     if not point.supported:
         assert point.threshold >= measurement.points[-1].threshold
+
+
+# --- what ships
+
+
+@pytest.mark.parametrize("manifest", [m for m in manifests().values() if m.measurement], ids=lambda m: m.name)
+def test_shipped_points_keep_half_of_what_they_promise_and_promise_no_more(manifest):
+    shipped = manifest.measurement
+    assert [point.fmr for point in shipped.points] == [1e-2, 1e-3, 1e-4]
+    for point in shipped.points:
+        assert point.fmr_people_pairs < point.fmr_bound <= point.fmr / 2
+        assert point.fmr_image_pairs < point.fmr
+        assert for_verification(shipped, point.fmr).threshold == point.threshold
+    assert (shipped.status, shipped.people, shipped.people_pairs) == ("provisional", 1156, 1156 * 1155 // 2)
+    with pytest.raises(UnsupportedPointError):
+        for_verification(shipped, 1e-5)
+
+
+def test_the_default_model_has_operating_points():
+    assert manifests()["sface"].measurement is not None

@@ -2,8 +2,8 @@
 
     PYTHONPATH=src python tools/measure_points.py sface FOLDER --data "LFW sets 1 and 2, press photographs" --study
 
-Every photograph goes through facecli's own pipeline (``--faces center``, the default quality floors); thresholds are
-chosen by :mod:`facecli.calibration`. The ``[measurement]`` table for the model's manifest goes to standard output, all
+Every photograph goes through facecli's own pipeline (``--faces center``, without quality floors); thresholds are chosen
+by :mod:`facecli.calibration`. The ``[measurement]`` table for the model's manifest goes to standard output, all
 else to standard error. ``--study`` adds what docs/operating-points.md reports: identity-disjoint splits, open-set
 searches, claims against several templates, bulk enrolment, and the most similar "different" people. Nothing that
 identifies a person leaves this machine; ``--cache`` keeps templates in a file of your choice.
@@ -36,7 +36,7 @@ TARGETS = (1e-2, 1e-3, 1e-4)
 PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 METHOD = (
     "Smallest threshold at which the one-sided {confidence:.0%} bound of a bootstrap over people ({rounds} rounds, "
-    "every pair of people weighted once, nobody paired with his own copy) meets {safety:g} of the target."
+    "every pair of people weighted once, nobody paired with his own copy) meets {safety:.0%} of the target."
 )
 
 
@@ -101,7 +101,9 @@ def embedded(model: str, folder: Path) -> Faces:
     from facecli.config import Settings
     from facecli.engine import Engine
 
-    engine = Engine(Settings(model=model, faces=FacePolicy.CENTER, threads=1), may_fetch=True)
+    # Quality floors can be overridden, and the points must hold then too.
+    settings = Settings(model=model, threads=1, min_detection=0.0, min_eye_distance=0.0, max_cut=1.0, min_sharpness=0.0)
+    engine = Engine(settings, may_fetch=True)
     paths = sorted(p for p in folder.glob("*/*") if p.suffix.lower() in PHOTOGRAPHS)
     engine.pipeline  # noqa: B018 - loaded here, once, not by every worker
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:

@@ -149,11 +149,16 @@ def searches(crowd: Crowd, comparisons: Comparisons, measurement: Measurement) -
     )
     half = comparisons.people // 2
     for every in (False, True):
-        for size in (100, 300, half):
+        for size in _sizes(half):
             yield _searched(crowd, Search(size, every, disjoint=False), [measurement] * SEARCHES)
     others = [_set_on(comparisons.only(half), measurement) for half in halves(comparisons.people, OTHERS, seed=11)]
-    for size in (100, half // 2):
+    for size in _sizes(half // 2):
         yield _searched(crowd, Search(size, every=False, disjoint=True), others)
+
+
+def _sizes(largest: int) -> list[int]:
+    """Return the sizes of galleries to try."""
+    return [size for size in (100, 300) if size < largest] + [largest]
 
 
 def _set_on(comparisons: Comparisons, measurement: Measurement) -> Measurement:
@@ -227,7 +232,8 @@ def claims(crowd: Crowd, measurement: Measurement) -> Iterator[str]:
         f"| {' | '.join(columns)} |",
         "|---" * len(columns) + "|",
     )
-    for templates in (1, 2, 3, 5, 10, 20):
+    most = int(np.bincount(crowd.person).max())
+    for templates in (number for number in (1, 2, 3, 5, 10, 20) if number < most):
         yield _claimed(crowd, measurement, templates)
 
 
