@@ -284,6 +284,8 @@ def create(folder: Path, meta: Meta, *, wait_s: float) -> bool:
     make_private_folder(folder)
     path = folder / DATABASE
     with writing_to(folder):
+        if path.exists():  # it came there whole, so this needs no lock
+            return False
         try:
             with FileLock(folder / LOCK, timeout=wait_s, mode=PRIVATE_FILE, poll_interval=_POLL_S):
                 if path.exists():
