@@ -7,6 +7,7 @@ any bytes whatever and answers or gives None, and never raises.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -28,7 +29,27 @@ _MAGIC: Final = (
 )
 _HEIC_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS: Final = {b"avif", b"avis"}
+_ALPHA: Final = 1.5
+"""What a transparent photograph costs: a fourth channel, and the copy without it."""
+_UNREADABLE: Final = (struct.error, IndexError, OverflowError)
 _BMP_HEADERS: Final = {12, 40, 52, 56, 64, 108, 124}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a header promises.
+
+    Attributes
+    ----------
+    width, height
+        Pixels.
+    cost
+        The memory that decoding takes for each pixel, compared with an ordinary photograph of eight bits.
+    """
+
+    width: int
+    height: int
+    cost: float = 1.0
 
 
 def format_of(data: bytes) -> str | None:
@@ -42,11 +63,11 @@ def format_of(data: bytes) -> str | None:
     return next((name for magic, name in _MAGIC if data.startswith(magic)), None)
 
 
-def size_of(data: bytes, kind: str) -> tuple[int, int] | None:
-    """Return (width, height) in pixels as the header says; None where it says none."""
+def size_of(data: bytes, kind: str) -> Size | None:
+    """Return the size in pixels as the header says; None where it says none."""
     try:
         return _SIZES[kind](data)
-    except (struct.error, IndexError, OverflowError):
+    except _UNREADABLE:
         return None
 
 
@@ -67,7 +88,7 @@ def orientation_of(exif: bytes) -> int:
     block = exif[6:] if exif.startswith(b"Exif\0\0") else exif
     try:
         value = _tiff_tags(block, {274}).get(274, 1)
-    except (struct.error, IndexError, OverflowError):
+    except _UNREADABLE:
         return 1
     return value if 1 <= value <= 8 else 1
 
@@ -96,8 +117,8 @@ def _format_of_brands(data: bytes) -> str | None:
     return "heic" if brands & _HEIC_BRANDS else None
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Walk the markers to the first frame header (ITU T.81, B.2.2)."""
+def _jpeg_size(data: bytes) -> Size | None:
+    """Walk the markers to the first frame header (ITU T.81, B.2.2); a progressive one is held in memory as a whole."""
     at = 2
     while True:
         while data[at] == 0xFF and data[at + 1] == 0xFF:
@@ -107,15 +128,16 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
         marker = data[at + 1]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
+            return Size(width, height, 1.5 if marker in (0xC2, 0xC6, 0xCA, 0xCE) else 1.0)
         if marker in (0xD9, 0xDA):
             return None
         at += 2 if marker == 0x01 or 0xD0 <= marker <= 0xD8 else 2 + struct.unpack_from(">H", data, at + 2)[0]
 
 
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    width, height = struct.unpack_from(">II", data, 16)
-    return (width, height) if data[12:16] == b"IHDR" else None
+def _png_size(data: bytes) -> Size | None:
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
+    alpha = _ALPHA if colour not in (0, 2) else 1.0  # a palette may hold transparent colours
+    return Size(width, height, 2.0 if depth == 16 else alpha) if data[12:16] == b"IHDR" else None
 
 
 def _png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -130,40 +152,44 @@ def _png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     return chunks
 
 
-def _gif_size(data: bytes) -> tuple[int, int]:
+def _gif_size(data: bytes) -> Size:
     width, height = struct.unpack_from("<HH", data, 6)
-    return width, height
+    return Size(width, height)
 
 
-def _bmp_size(data: bytes) -> tuple[int, int]:
+def _bmp_size(data: bytes) -> Size:
     if int.from_bytes(data[14:18], "little") == 12:
         width, height = struct.unpack_from("<HH", data, 18)
     else:
         width, height = struct.unpack_from("<ii", data, 18)
-    return abs(width), abs(height)  # a negative height means top-down
+    return Size(abs(width), abs(height))  # a negative height means top-down
 
 
-def _webp_size(data: bytes) -> tuple[int, int] | None:
+def _webp_size(data: bytes) -> Size | None:
     """Read the canvas of the extended, the lossless or the lossy form (RFC 9649)."""
     kind = data[12:16]
     if kind == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+        cost = _ALPHA if data[20] & 0x12 else 1.0  # alpha or animation
+        return Size(1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little"), cost)
     if kind == b"VP8L":
         bits = int.from_bytes(data[21:25], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        return Size(1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), _ALPHA)
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
+        return Size(width & 0x3FFF, height & 0x3FFF)
     return None
 
 
-def _tiff_size(data: bytes) -> tuple[int, int] | None:
-    tags = _tiff_tags(data, {256, 257})
-    return (tags[256], tags[257]) if len(tags) == 2 else None
+def _tiff_size(data: bytes) -> Size | None:
+    tags = _tiff_tags(data, {256, 257, 258, 277})
+    if 256 not in tags or 257 not in tags:
+        return None
+    alpha = _ALPHA if tags.get(277, 1) > 3 else 1.0
+    return Size(tags[256], tags[257], alpha * max(1.0, tags.get(258, 8) / 8))
 
 
 def _tiff_tags(data: bytes, wanted: set[int]) -> dict[int, int]:
-    """Return the wanted integer tags of the first directory of a TIFF or BigTIFF file."""
+    """Return the wanted integer tags of the first directory of a TIFF or BigTIFF file; of a list, its first value."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
         return {}
@@ -177,11 +203,15 @@ def _tiff_tags(data: bytes, wanted: set[int]) -> dict[int, int]:
         tag, kind = struct.unpack_from(order + "HH", data, at)
         form = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
         if tag in wanted and form:
-            found[tag] = struct.unpack_from(order + form, data, at + (12 if big else 8))[0]
+            room, length = (8, "Q") if big else (4, "I")
+            place = at + 4 + room
+            if struct.unpack_from(order + length, data, at + 4)[0] * struct.calcsize(form) > room:
+                place = struct.unpack_from(order + length, data, place)[0]
+            found[tag] = struct.unpack_from(order + form, data, place)[0]
     return found
 
 
-_SIZES: Final[dict[str, Callable[[bytes], tuple[int, int] | None]]] = {
+_SIZES: Final[dict[str, Callable[[bytes], Size | None]]] = {
     "jpeg": _jpeg_size,
     "png": _png_size,
     "gif": _gif_size,
