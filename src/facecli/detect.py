@@ -7,7 +7,7 @@ was decided by measurement: see ``docs/pipeline.md``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from facecli.errors import ModelIntegrityError
 from facecli.opencv import load_cv2
@@ -23,9 +23,18 @@ if TYPE_CHECKING:
     from facecli.runtime import Device, Session
     from facecli.types import Image
 
+    Rows: TypeAlias = NDArray[np.float32]
+    """Detections: x, y, width, height, five points, score, and in column 15 the clockwise turn; best first."""
+
 _STRIDES = (8, 16, 32)
 _MULTIPLE = 32
 _NMS_OVERLAP = 0.3
+_LEAST_SIDE_PX = 160
+"""A smaller photograph is enlarged to this, so that its faces are found and called too small, not absent."""
+_LAST_SIDE_PX = 480
+"""The halving stops at or below this side: a face as large as the frame is found there."""
+_SURE = 0.9
+"""Upright faces of lfw-dev score at least this, turned ones less (docs/pipeline.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,8 @@ class DetectOptions:
     min_face_px
         The least side of a face's box, in pixels of the photograph.
     turn
-        Whether a photograph without an upright face is searched turned by 90, 180 and 270 degrees as well.
+        Whether a photograph without a face that surely stands upright is searched turned by 90, 180 and 270 degrees as
+        well; each face is then taken as it is surest.
     """
 
     max_side_px: int = 1280
@@ -92,35 +102,57 @@ class YuNet:
         options
             How to search, and what counts as a face.
         """
-        small, scale = _shrunk(image, options.max_side_px)
-        for turned_deg in (0, 90, 180, 270) if options.turn else (0,):
-            rows = self._rows(_turned(small, turned_deg), options.min_score)
-            rows = _turned_back(rows, turned_deg, small.shape[:2])
-            rows[:, :14] /= scale
-            rows = rows[rows[:, 2:4].min(axis=1) >= options.min_face_px]
-            if len(rows):
-                return [_face(row, turned_deg) for row in rows]
-        return []
+        import numpy as np
 
-    def _rows(self, image: Image, min_score: float) -> NDArray[np.float32]:
-        """Return ``(faces, 15)``: x, y, width, height, five points, score; best first."""
+        levels = _levels(image, options.max_side_px)
+        rows = self._searched(levels, 0, options.min_score)
+        if options.turn and not (rows[:, 14] >= _SURE).any():
+            # A turned face is often found upright too, with points that are wrong: the surest orientation wins.
+            turns = [self._searched(levels, degrees, options.min_score) for degrees in (90, 180, 270)]
+            rows = _without_overlaps(np.concatenate([rows, *turns]))
+        rows = rows[rows[:, 2:4].min(axis=1) >= options.min_face_px]
+        return [_face(row) for row in rows]
+
+    def _searched(self, levels: Sequence[tuple[Image, float]], degrees: int, min_score: float) -> Rows:
+        """Search every level turned clockwise by ``degrees``; rows in pixels of the upright photograph."""
+        import numpy as np
+
+        found = []
+        for image, scale in levels:
+            rows = self._rows(_turned(image, degrees), min_score)
+            rows = _turned_back(rows, degrees, image.shape[:2])
+            rows[:, :14] /= scale
+            found.append(rows)
+        return _without_overlaps(np.concatenate(found))
+
+    def _rows(self, image: Image, min_score: float) -> Rows:
         height, width = image.shape[:2]
         tensor = _as_tensor(image, self._spec)
         rows = _decoded(self._session.run(tensor), tensor.shape[2:], min_score)
-        inside = (rows[:, 0] < width) & (rows[:, 1] < height)  # not in the padding
-        return _without_overlaps(rows[inside])
+        inside: Rows = rows[(rows[:, 0] < width) & (rows[:, 1] < height)]  # not in the padding
+        return inside
 
 
-def _shrunk(image: Image, max_side_px: int) -> tuple[Image, float]:
-    """Return the image, made smaller if its longer side exceeds the limit, and the scale."""
+def _levels(image: Image, max_side_px: int) -> list[tuple[Image, float]]:
+    """Return the image in the sizes to search, with their scales: the largest allowed, its half, its quarter, ...
+
+    A network sees faces of about 10 to 500 px; the halves are for faces that fill a large photograph.
+    """
     cv2 = load_cv2()
     longer = max(image.shape[:2])
-    if longer <= max_side_px:
-        return image, 1.0
-    scale = max_side_px / longer
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return small, scale
+    side = float(min(max(longer, _LEAST_SIDE_PX), max_side_px))
+    levels = []
+    while True:
+        scale = side / longer
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        if scale != 1.0:
+            image_now = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        else:
+            image_now = image
+        levels.append((image_now, scale))
+        if side <= _LAST_SIDE_PX:
+            return levels
+        side /= 2
 
 
 def _as_tensor(image: Image, spec: InputSpec) -> NDArray[np.float32]:
@@ -197,9 +229,9 @@ def _turned_back(rows: NDArray[np.float32], degrees: int, size: tuple[int, ...])
     near = np.stack([x[:, :2].min(axis=1), y[:, :2].min(axis=1)], axis=1) if len(rows) else np.empty((0, 2))
     points = np.stack([x[:, 2:], y[:, 2:]], axis=2).reshape(len(rows), 10)
     extent = rows[:, 2:4] if degrees in (0, 180) else rows[:, 3:1:-1]
-    return np.column_stack([near, extent, points, rows[:, 14]]).astype(np.float32)
+    return np.column_stack([near, extent, points, rows[:, 14], np.full(len(rows), degrees)]).astype(np.float32)
 
 
-def _face(row: NDArray[np.float32], turned_deg: int) -> Face:
+def _face(row: NDArray[np.float32]) -> Face:
     box = Box(*(float(value) for value in row[:4]))
-    return Face(box=box, points=row[4:14].reshape(5, 2).copy(), score=float(row[14]), turned_deg=turned_deg)
+    return Face(box=box, points=row[4:14].reshape(5, 2).copy(), score=float(row[14]), turned_deg=int(row[15]))
