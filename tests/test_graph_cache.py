@@ -7,28 +7,47 @@ from dataclasses import fields, replace
 
 import pytest
 
-from facecli import graph_cache
 from facecli.errors import OutputError
-from facecli.graph_cache import GraphKey, build, load, machine_identity
+from facecli.graph_cache import GRAPH, WEIGHTS, GraphKey, build, load, machine_identity
 
 KEY = GraphKey("ab" * 32, "1.31.1", "CPUExecutionProvider", machine_identity())
-GRAPH = bytes(range(256)) * 1000
+CONTENT, NUMBERS = bytes(range(256)) * 10, bytes(range(255, -1, -1)) * 1000
+
+
+def written(path):
+    path.write_bytes(CONTENT)
+    (path.parent / WEIGHTS).write_bytes(NUMBERS)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    build(tmp_path / "graphs", KEY, lambda path: path.write_bytes(GRAPH) and None)
+    build(tmp_path / "graphs", KEY, written)
     return tmp_path / "graphs"
 
 
+def damage(path, position):
+    damaged = bytearray(path.read_bytes())
+    damaged[position] ^= 1
+    path.write_bytes(damaged)
+
+
 def test_what_is_stored_is_what_comes_back(folder):
-    assert load(folder, KEY) == GRAPH
+    cached = load(folder, KEY)
+    assert cached.path.read_bytes() == CONTENT
+    assert (cached.path.parent / WEIGHTS).read_bytes() == NUMBERS
+    assert cached.has_its_weights()
+
+
+def test_a_graph_may_have_no_large_weights(tmp_path):
+    build(tmp_path, KEY, lambda path: path.write_bytes(CONTENT) and None)
+    assert load(tmp_path, KEY).has_its_weights()
 
 
 def test_only_its_owner_can_read_it_and_nothing_else_is_left(folder):
-    (path,) = folder.iterdir()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (entry,) = folder.iterdir()
+    assert sorted(path.name for path in entry.iterdir()) == ["digest", GRAPH, WEIGHTS]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in entry.iterdir()} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, entry)} == {0o700}
 
 
 def test_nothing_is_there_before(tmp_path):
@@ -50,39 +69,45 @@ def test_a_graph_under_another_name_is_refused(folder):
 
 @pytest.mark.parametrize("position", [0, 31, 32, 1000, -1])
 def test_a_flipped_bit_is_noticed(folder, position):
-    path = folder / KEY.name
-    damaged = bytearray(path.read_bytes())
-    damaged[position] ^= 1
-    path.write_bytes(damaged)
+    damage(folder / KEY.name / WEIGHTS, position)
+    assert not load(folder, KEY).has_its_weights()
+    damage(folder / KEY.name / GRAPH, position)
     assert load(folder, KEY) is None
 
 
-@pytest.mark.parametrize("length", [0, 10, 32, 33, len(GRAPH)])
-def test_a_cut_file_is_noticed(folder, length):
-    path = folder / KEY.name
-    path.write_bytes(path.read_bytes()[:length])
-    assert load(folder, KEY) is None
+@pytest.mark.parametrize("position", [0, 63, 70, -1])
+def test_a_damaged_digest_vouches_for_nothing(folder, position):
+    damage(folder / KEY.name / "digest", position)
+    cached = load(folder, KEY)
+    assert cached is None or not cached.has_its_weights()
 
 
-def test_large_graphs_are_digested_in_pieces_and_every_piece_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(graph_cache, "_PIECE_BYTES", 1000)
-    build(tmp_path, KEY, lambda path: path.write_bytes(GRAPH) and None)
-    assert load(tmp_path, KEY) == GRAPH
-    path = tmp_path / KEY.name
-    whole = path.read_bytes()
-    path.write_bytes(whole[:32] + whole[1032:2032] + whole[32:1032] + whole[2032:])
-    assert load(tmp_path, KEY) is None
+@pytest.mark.parametrize("name", [GRAPH, WEIGHTS, "digest"])
+def test_a_cut_or_missing_file_is_noticed(folder, name):
+    path = folder / KEY.name / name
+    path.write_bytes(path.read_bytes()[:-1])
+    cached = load(folder, KEY)
+    assert cached is None or not cached.has_its_weights()
+    path.unlink()
+    cached = load(folder, KEY)
+    assert cached is None or not cached.has_its_weights()
+
+
+def test_a_damaged_graph_is_replaced(folder):
+    damage(folder / KEY.name / WEIGHTS, 5)
+    build(folder, KEY, written)
+    assert load(folder, KEY).has_its_weights()
 
 
 def test_a_folder_that_cannot_be_made_is_no_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    build(tmp_path / "file", KEY, lambda path: path.write_bytes(GRAPH) and None)
+    build(tmp_path / "file", KEY, written)
     assert load(tmp_path / "file", KEY) is None
 
 
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path):
     def full(path):
-        path.write_bytes(GRAPH[:10])
+        path.write_bytes(CONTENT[:10])
         raise OutputError("no space left")
 
     build(tmp_path, KEY, full)

@@ -11,6 +11,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, get_args, get_type_hints
@@ -110,10 +111,15 @@ class Configuration:
     origins: Mapping[str, str]
 
 
+@cache
+def _annotations() -> Mapping[str, object]:
+    """Evaluate the annotations of :class:`Settings`, once."""
+    return get_type_hints(Settings, include_extras=True)
+
+
 def declared(name: str) -> tuple[type, About]:
     """Return a setting's type (without ``None``) and what is said of it."""
-    annotated = get_type_hints(Settings, include_extras=True)[name]
-    kind, told = get_args(annotated)
+    kind, told = get_args(_annotations()[name])
     return next(t for t in (get_args(kind) or (kind,)) if t is not NoneType), told
 
 

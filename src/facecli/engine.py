@@ -14,9 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from facecli.config import Configuration, Settings
-from facecli.enrolment import EnrolmentRules, enrol
 from facecli.errors import ModelIntegrityError, UsageError
-from facecli.gallery import Gallery
 from facecli.names import person_name, visible
 from facecli.recognition import Rules, compare, compare_with_person, identify
 from facecli.registry import Registry
@@ -28,7 +26,8 @@ if TYPE_CHECKING:
 
     from facecli.detect import DetectOptions, Detector
     from facecli.embed import Embedder
-    from facecli.enrolment import Enrolment
+    from facecli.enrolment import Enrolment, EnrolmentRules
+    from facecli.gallery import Gallery
     from facecli.image import ImageLimits
     from facecli.manifest import Manifest
     from facecli.pipeline import Pipeline
@@ -258,6 +257,8 @@ class Engine:
         ModelMismatchError
             Made with another model.
         """
+        from facecli.gallery import Gallery
+
         pin, settings = self.manifest.pin(), self.settings
         with (
             Gallery.create(settings.gallery, pin, exist_ok=True, wait_s=settings.wait)
@@ -275,6 +276,8 @@ class Engine:
         GalleryError
             Missing, locked or damaged.
         """
+        from facecli.gallery import Gallery
+
         return Gallery.open(self.settings.gallery, writable=writable, wait_s=self.settings.wait)
 
     def enrol(self, name: str, *sources: Source, rules: EnrolmentRules | None = None) -> Enrolment:
@@ -296,6 +299,8 @@ class Engine:
         EnrolmentRefusedError
             A face is another enrolled person's, or not this person's own; nothing was changed.
         """
+        from facecli.enrolment import EnrolmentRules, enrol
+
         name = person_name(name)
         if not sources:
             raise UsageError(f"enrolling {visible(name)} takes at least one photograph")

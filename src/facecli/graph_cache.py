@@ -1,32 +1,34 @@
 """Optimised graphs on disk: derived, checksummed, and rebuilt whenever anything they depend on has changed.
 
 onnxruntime spends most of a session's start on optimising the graph, and the result depends on the machine (its layout
-follows the CPU's vector width) and on the version. So a cached graph is kept under a name made of all that, and begins
-with a digest of its own content: a damaged one is never parsed, it counts as absent.
+follows the CPU's vector width) and on the version. So a cached graph is a folder whose name is made of all that::
 
-The digest is SHA-256 over the SHA-256 of each 4 MiB piece, so that several cores can share the work: for SFace's 38.6
-MB that takes 12 ms on two cores where the plain digest takes 21, which is as long as loading the graph itself. (BLAKE2b
-takes 41. The digest is against damage: who can write to the cache could write a digest, too.)
+    graph.onnx    the optimised graph, without its larger weights
+    weights.bin   those, as onnxruntime maps them into memory: a third of the start of one file that holds both
+    digest        SHA-256 of either, the graph's bound to the key: a folder that is renamed is refused, too
+
+The graph is verified before it is parsed. The weights are numbers, which nothing parses, so they may be verified while
+the session is being made; it must not be used before. (The digest is against damage: who can write to the cache could
+write a digest, too.)
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facecli.errors import OutputError
-from facecli.files import make_private_folder, replacing
+from facecli.files import PRIVATE_FILE, make_private_folder, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PIECE_BYTES = 4 << 20
-_DIGEST_BYTES = 32
-_MOST_THREADS = 4
+GRAPH, WEIGHTS = "graph.onnx", "weights.bin"
+_DIGEST = "digest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,32 @@ class GraphKey:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The folder's name."""
         rest = f"{self.runtime}\n{self.provider}\n{self.machine}"
-        return f"{self.model_sha256[:32]}-{hashlib.sha256(rest.encode()).hexdigest()[:16]}.graph"
+        return f"{self.model_sha256[:32]}-{hashlib.sha256(rest.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class CachedGraph:
+    """A cached graph, verified but for its weights.
+
+    Attributes
+    ----------
+    path
+        The graph; its weights lie beside it, where it has large ones.
+    weights_sha256
+        What they must be, in hexadecimal; empty where there are none.
+    """
+
+    path: Path
+    weights_sha256: str
+
+    def has_its_weights(self) -> bool:
+        """Read the weights and say whether they are the ones that were written."""
+        try:
+            return _weights_digest(self.path.parent) == self.weights_sha256
+        except OSError:
+            return False
 
 
 def machine_identity() -> str:
@@ -71,20 +96,21 @@ def machine_identity() -> str:
     return hashlib.sha256(b"\n".join((platform.system().encode(), platform.machine().encode(), told))).hexdigest()
 
 
-def load(folder: Path, key: GraphKey) -> bytes | None:
-    """Read a cached graph.
+def load(folder: Path, key: GraphKey) -> CachedGraph | None:
+    """Find a cached graph.
 
     Returns
     -------
-    bytes or None
-        The optimised graph, verified; None where there is none, it can't be read, or it is damaged.
+    CachedGraph or None
+        None where there is none, it can't be read, or the graph itself is damaged.
     """
+    entry = folder / key.name
     try:
-        with (folder / key.name).open("rb") as stream:
-            digest, graph = stream.read(_DIGEST_BYTES), stream.read()
-    except OSError:
+        graph_digest, _, weights_digest = (entry / _DIGEST).read_text("ascii").partition("\n")
+        intact = _graph_digest((entry / GRAPH).read_bytes(), key) == graph_digest
+    except (OSError, UnicodeDecodeError):
         return None
-    return graph if graph and _digest(graph, key) == digest else None
+    return CachedGraph(entry / GRAPH, weights_digest) if intact else None
 
 
 def build(folder: Path, key: GraphKey, write: Callable[[Path], None]) -> None:
@@ -97,36 +123,37 @@ def build(folder: Path, key: GraphKey, write: Callable[[Path], None]) -> None:
     key
         What the graph depends on.
     write
-        Writes the optimised graph to the path it is given. Its own errors pass through.
+        Writes the optimised graph to the path it is given and its weights to :data:`WEIGHTS` beside it. Its own errors
+        pass through.
     """
     try:
         make_private_folder(folder)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as work:
-            raw = Path(work) / "optimised.onnx"
-            write(raw)
-            graph = raw.read_bytes()
-        with replacing(folder / key.name) as stream:
-            stream.write(_digest(graph, key))
-            stream.write(graph)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".building-", ignore_cleanup_errors=True) as work:
+            entry = Path(work) / "entry"
+            entry.mkdir(mode=0o700)
+            write(entry / GRAPH)
+            _seal(entry, key)
+            shutil.rmtree(folder / key.name, ignore_errors=True)
+            entry.rename(folder / key.name)
     except (OSError, OutputError):
         return
 
 
-def _digest(graph: bytes, key: GraphKey) -> bytes:
-    """Bind a graph to its key: a file that is renamed to stand for another model is refused, too."""
-    from concurrent.futures import ThreadPoolExecutor
+def _seal(entry: Path, key: GraphKey) -> None:
+    """Write down what was built, for its owner alone."""
+    digests = f"{_graph_digest((entry / GRAPH).read_bytes(), key)}\n{_weights_digest(entry)}"
+    (entry / _DIGEST).write_text(digests, "ascii")
+    for path in entry.iterdir():
+        path.chmod(PRIVATE_FILE)
 
-    view = memoryview(graph)
-    pieces = [view[start : start + _PIECE_BYTES] for start in range(0, len(view), _PIECE_BYTES)]
-    if len(pieces) == 1:
-        digests = [_sha256(pieces[0])]
-    else:
-        with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-            digests = list(pool.map(_sha256, pieces))
+
+def _graph_digest(graph: bytes, key: GraphKey) -> str:
+    """Return a digest that holds for this graph under this key."""
     bound = (key.model_sha256, key.runtime, key.provider, key.machine)
-    return _sha256(b"".join([*digests, *(text.encode() + b"\0" for text in bound)]))
+    return hashlib.sha256(graph + b"".join(b"\0" + text.encode() for text in bound)).hexdigest()
 
 
-def _sha256(data: bytes | memoryview) -> bytes:
-    """Return the plain digest."""
-    return hashlib.sha256(data).digest()
+def _weights_digest(entry: Path) -> str:
+    """Return the weights' digest; empty where there are none."""
+    path = entry / WEIGHTS
+    return sha256_of(path) if path.exists() else ""

@@ -18,11 +18,13 @@ import re
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from facecli import graph_cache
 from facecli.errors import (
     ConfigError,
     DeviceError,
@@ -32,6 +34,7 @@ from facecli.errors import (
     OutputError,
     SetupError,
 )
+from facecli.graph_cache import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from onnxruntime import InferenceSession, SessionOptions
+
+    from facecli.graph_cache import CachedGraph
 
 CUDA_HINT = "install CUDA's libraries with: pip install 'facecli[cuda]'"
 DEFAULT_THREADS = 1
@@ -337,18 +342,26 @@ def _open_cpu(model: _Model, options: RuntimeOptions, fell_back: str | None = No
 
 def _cached(model: _Model, options: RuntimeOptions) -> InferenceSession:
     """Load the optimised graph, or optimise and keep it for the next time."""
-    from facecli import graph_cache
-
     if options.cache is None:
         return _create(model.data, options)
     key = graph_cache.GraphKey(model.sha256, _onnxruntime().__version__, _CPU, graph_cache.machine_identity())
-    graph = graph_cache.load(options.cache, key)
-    if graph is not None:
-        with contextlib.suppress(*_runtime_errors()):
-            return _create(graph, options, optimise=False)
-    session = _create(model.data, options)
-    graph_cache.build(options.cache, key, lambda path: _save_optimised(model.data, options, path))
+    cached = graph_cache.load(options.cache, key)
+    session = None if cached is None else _create_verified(cached, options)
+    if session is None:
+        session = _create(model.data, options)
+        graph_cache.build(options.cache, key, lambda path: _save_optimised(model.data, options, path))
     return session
+
+
+def _create_verified(cached: CachedGraph, options: RuntimeOptions) -> InferenceSession | None:
+    """Create a session from a cached graph while its weights are verified on another core; None if either fails."""
+    with ThreadPoolExecutor(1) as pool:
+        verifying = pool.submit(cached.has_its_weights)
+        with contextlib.suppress(*_runtime_errors()):
+            session = _create(str(cached.path), options, optimise=False)
+            if verifying.result():
+                return session
+    return None
 
 
 def _save_optimised(data: bytes, options: RuntimeOptions, path: Path) -> None:
@@ -360,16 +373,21 @@ def _save_optimised(data: bytes, options: RuntimeOptions, path: Path) -> None:
 
 
 def _create(
-    data: bytes, options: RuntimeOptions, *, optimise: bool = True, save_as: Path | None = None
+    model: bytes | str, options: RuntimeOptions, *, optimise: bool = True, save_as: Path | None = None
 ) -> InferenceSession:
-    """Create a CPU session. The graph is safe to load as bytes: conversion refuses external data."""
+    """Create a CPU session from a graph's bytes or, for one of our own making, from its path.
+
+    Bytes are safe to load, since conversion refuses external data; only the cache's graphs have any.
+    """
     runtime = _onnxruntime()
     settings = _settings(options)
     if not optimise:
         settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if save_as is not None:
         settings.optimized_model_filepath = str(save_as)
-    return runtime.InferenceSession(data, settings, providers=[_CPU])
+        settings.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
+        settings.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+    return runtime.InferenceSession(model, settings, providers=[_CPU])
 
 
 def _settings(options: RuntimeOptions) -> SessionOptions:

@@ -107,3 +107,17 @@ def test_results_are_the_same_to_the_last_bit_however_it_runs(name, recipe, shap
                 outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
                 expected = expected or outputs
                 assert all(np.array_equal(a, b) for a, b in zip(outputs, expected, strict=True))
+
+
+def test_a_flipped_bit_in_the_cached_weights_is_never_run(sface_file, tmp_path):
+    path = tmp_path / "sface.onnx"
+    path.write_bytes(convert("blockquant-1", sface_file.read_bytes()))
+    options = RuntimeOptions("cpu", cache=tmp_path / "cache")
+    x = np.random.default_rng(0).uniform(0, 255, (1, 3, 112, 112)).astype(np.float32)
+    expected = open_session(path, options).run(x)[0]
+    (entry,) = options.cache.iterdir()
+    weights = bytearray((entry / "weights.bin").read_bytes())
+    weights[3] ^= 0x40
+    (entry / "weights.bin").write_bytes(weights)
+    assert np.array_equal(open_session(path, options).run(x)[0], expected)
+    assert (entry / "weights.bin").read_bytes()[3] == weights[3] ^ 0x40
