@@ -10,6 +10,7 @@ The fixtures here are for tests that run facecli as a user would.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,16 @@ def photographs_folder() -> Path:
     if not (folder / "person_a_1.jpg").is_file():
         pytest.skip(f"there are no photographs in {folder} (make photographs)")
     return folder
+
+
+def environment_in(home: Path, weights: Path) -> dict[str, str]:
+    """Return the environment of a user whose home has the weights, and nothing else of facecli's."""
+    for caches in (home / ".cache", home / "Library" / "Caches"):
+        caches.mkdir(parents=True)
+        (caches / "facecli").symlink_to(weights)
+    kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**kept, "PATH": path, "HOME": str(home), "COLUMNS": "80", "FACECLI_DEVICE": "cpu"}
 
 
 class Skips:

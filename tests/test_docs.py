@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.skips import environment_in
 from tools.make_cli_reference import PAGE, commands, page
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +31,7 @@ def test_every_command_has_a_help_and_an_example_of_itself(path):
     _, command = COMMANDS[path]
     first = (command.help or "").strip().splitlines()[0]
     assert first.endswith("."), "the first line is a sentence"
-    assert re.search(rf"^ *(?:.*[|;] )?{path}\b", command.help, re.MULTILINE), "there is an example"
+    assert re.search(rf"^ *(?:.*[|;&] )?{path}\b", command.help, re.MULTILINE), "there is an example"
 
 
 @pytest.mark.parametrize("path", COMMANDS)
@@ -65,9 +66,8 @@ def test_the_example_of_the_python_api_prints_what_it_shows(tmp_path, weights_ca
     program = re.search(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
     shown = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
     shutil.copytree(photographs_folder, tmp_path / ".photographs")
-    setup = f"import functools, facecli\nSettings = functools.partial(facecli.Settings, cache={str(weights_cache)!r})\n"
-    program = program.replace("Settings\n", "\n", 1).replace("FacecliError, \n", "FacecliError\n")
+    environment = environment_in(tmp_path / "home", weights_cache)
     done = subprocess.run(
-        [sys.executable, "-c", setup + program], capture_output=True, text=True, cwd=tmp_path, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
     )
     assert done.stdout == shown, done.stderr
