@@ -32,12 +32,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ERRORS = ("EIO", "ENOSPC", "ENOMEM", "EACCES")
-CALLS = frozenset(
+CALLS = frozenset(  # a word list reads better than 45 quoted strings
     """
     openat read pread64 write pwrite64 close lseek newfstatat stat lstat fstat access readlink getdents64 fcntl ioctl
     mmap mprotect munmap mremap brk madvise clone3 futex getrandom dup dup2 chmod fchmod fchown ftruncate fsync
-    fdatasync rename unlink mkdir rmdir flock getcwd sched_getaffinity uname sysinfo rt_sigaction geteuid getpid
-    """.split()
+    fdatasync rename unlink mkdir rmdir flock getcwd sched_getaffinity uname sysinfo
+    """.split()  # noqa: SIM905
 )
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 MOST_OF_ONE_CALL = 160

@@ -73,7 +73,16 @@ class Engine:
         self.fell_back: str | None = None
         self._may_fetch = may_fetch
         self._progress = progress
-        self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="facecli")
+
+    @cached_property
+    def _workers(self) -> ThreadPoolExecutor:
+        """Threads to work in, once numpy is there.
+
+        It can be loaded only once in a process, so of two threads that import it at the same moment one may fail.
+        """
+        import numpy  # noqa: F401, ICN001
+
+        return ThreadPoolExecutor(max_workers=4, thread_name_prefix="facecli")
 
     @cached_property
     def registry(self) -> Registry:

@@ -8,6 +8,7 @@ function that needs it, and none says ``import cv2``.
 from __future__ import annotations
 
 import os
+import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,9 @@ _HINTS = {
 }
 
 
+_importing = threading.Lock()
+
+
 @cache
 def load_cv2() -> ModuleType:
     """Import OpenCV with a pixel limit, without log output, on one thread; later calls return the same module.
@@ -49,7 +53,8 @@ def load_cv2() -> ModuleType:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
-        import cv2
+        with _importing:  # its own loader takes a second thread for a recursion
+            import cv2
     except ImportError as error:
         raise SetupError(f"OpenCV can't be loaded: {error}", hint=_remedy(str(error))) from error
     cv2.setNumThreads(1)

@@ -61,12 +61,28 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001
+    """Print the installed version; that none is installed is an ImportError, and told as such."""
+    if wanted and not context.resilient_parsing:
+        from importlib import metadata
+
+        click.echo(f"facecli {metadata.version('facecli')}")
+        context.exit()
+
+
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["--help"], "max_content_width": 100},
     epilog="Exit status 0 means accepted, and nothing else does. `facecli COMMAND --help` has examples.",
 )
-@click.version_option(package_name="facecli", message="facecli %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def root() -> None:
     """Verify and identify faces from the shell.
 
@@ -227,11 +243,11 @@ def _as_facecli_error(error: BaseException) -> FacecliError | None:
 
 def _of_the_system(error: BaseException) -> FacecliError | None:
     """Tell what is no bug of ours, but a machine that is full, broken or incompletely set up."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or str(error) == "can't start new thread":
         return SetupError("there is not enough memory for this", hint="free some, or use a smaller photograph")
     if isinstance(error, ImportError):
         return SetupError(f"a library can't be loaded: {error}", hint="install facecli again: pip install facecli")
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EBADF}:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EBADF}:
         return OutputError(f"can't write the output: {error.strerror}")
     if isinstance(error, OSError):
         return SetupError(f"the system refused something that facecli needs: {error}", hint="run facecli doctor")
