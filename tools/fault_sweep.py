@@ -297,19 +297,12 @@ class Forked:
         return self._fork(case, ["-o", "/dev/null", *options])
 
     def _fork(self, case: Case, options: list[str]) -> tuple[int, str, str]:
-        from facecli.cli._root import run
-
         reader, writer = os.pipe()
         out, err = self.folder / "out", self.folder / "err"
         child = os.fork()
         if child == 0:
-            for handle, path in ((1, out), (2, err)):
-                os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), handle)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.close(writer)
-            os.read(reader, 1)
-            os.close(reader)
-            os._exit(run(case.arguments))  # onnxruntime has threads, which a fork lacks and its shutdown would miss
+            self._work(case, reader, out, err)
         os.close(reader)
         tracer = subprocess.Popen(["strace", "-f", "-qq", *options, "-p", str(child)], stderr=subprocess.DEVNULL)
         while "TracerPid:\t0" in Path(f"/proc/{child}/status").read_text() and tracer.poll() is None:
@@ -320,6 +313,24 @@ class Forked:
         with contextlib.suppress(subprocess.TimeoutExpired):
             tracer.wait(10)
         return status, out.read_text(errors="replace"), err.read_text(errors="replace")
+
+    @staticmethod
+    def _work(case: Case, go: int, out: Path, err: Path) -> None:
+        """Wait to be traced, do the work, and leave without a look back: everything here is the parent's.
+
+        Nor may the interpreter shut down: onnxruntime has threads, which a fork lacks and its end would miss.
+        """
+        from facecli.cli._root import run
+
+        status = 130  # of an interruption outside of run()
+        try:
+            for handle, path in ((1, out), (2, err)):
+                os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), handle)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.read(go, 1)
+            status = run(case.arguments)
+        finally:
+            os._exit(status)
 
     def _wait(self, child: int) -> int:
         until = time.monotonic() + LIMIT_S

@@ -37,7 +37,8 @@ def similarity(points: Points, template: Points) -> NDArray[np.float64]:
 
     source, target = np.asarray(points, np.float64), np.asarray(template, np.float64)
     centre, goal = source.mean(axis=0), target.mean(axis=0)
-    a, b = source - centre, target - goal
+    with np.errstate(invalid="ignore"):  # what is not finite is refused below
+        a, b = source - centre, target - goal
     spread = float((a * a).sum())
     if not np.isfinite(spread) or spread < 1e-6:
         raise QualityError("the face's points coincide, so it can't be aligned", hint="use a larger photograph")

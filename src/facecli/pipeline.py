@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from facecli import quality as gate
 from facecli.align import align
 from facecli.detect import DetectOptions
-from facecli.errors import NoFaceError, SeveralFacesError
+from facecli.errors import ModelIntegrityError, NoFaceError, SeveralFacesError
+from facecli.match import checked
 from facecli.quality import QualityLimits
 from facecli.types import FacePolicy, Sample
 
@@ -97,8 +98,21 @@ class Pipeline:
         return [self._prepared(photo, face) for face in faces]
 
     def embed(self, prepared: Sequence[PreparedFace]) -> list[Sample]:
-        """Make the templates of prepared faces, in order."""
+        """Make the templates of prepared faces, in order.
+
+        Raises
+        ------
+        ModelIntegrityError
+            What the embedder gave are no templates of its dimension, finite and of unit length. No template, no match.
+        """
         vectors = self.embedder.embed([face.crop for face in prepared])
+        pin = self.embedder.pin
+        try:
+            checked(vectors, pin.dimension)
+        except ValueError as error:
+            raise ModelIntegrityError(f"the model {pin.name} gave no usable templates: {error}") from error
+        if len(vectors) != len(prepared):
+            raise ModelIntegrityError(f"the model {pin.name} gave {len(vectors)} templates for {len(prepared)} faces")
         return [
             Sample(
                 photo=one.photo,

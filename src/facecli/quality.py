@@ -99,6 +99,8 @@ def _shortfalls(quality: Quality, limits: QualityLimits) -> Iterator[tuple[str, 
             "shows a face cut off by the frame",
             "take the photograph with room around the face; or raise --max-cut",
         )
+    if not quality.sharpness > 0:  # two flat crops would match each other, whoever is meant
+        yield ("no contrast at all", "a face", "shows nothing but one tone", "use another photograph")
     if not quality.sharpness >= limits.min_sharpness:
         yield (
             f"sharpness {quality.sharpness:.4f}",
