@@ -24,6 +24,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
+from facecli import Engine, Gallery, Quality, Settings
+from facecli.bulk import enrol_many, items_in
+from facecli.enrolment import Duplicates, EnrolmentRules
+from facecli.gallery import NewTemplate
+from facecli.types import FacePolicy
+
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 
@@ -73,37 +81,25 @@ def paired(name: str, command: list[str], floor: list[str], environment: dict[st
 
 
 def bare_graphs(folder: Path) -> list[str]:
-    """Write the optimised graphs of facecli's cache where a bare script can load them."""
+    """Optimise the converted models as facecli's cache does, and put them where a bare script can load them."""
     import onnxruntime
-
-    from facecli import graph_cache
-    from facecli.config import Settings
-    from facecli.engine import Engine
 
     engine = Engine(Settings(device="cpu"))
     paths = []
     for name in (engine.settings.detector, engine.settings.model):
-        prepared = engine.registry.prepared(name)
-        engine.session(engine.registry.manifest(name))
-        built_for = (onnxruntime.__version__, "CPUExecutionProvider", graph_cache.machine_identity())
-        key = graph_cache.GraphKey(prepared.sha256, *built_for)
-        graph = graph_cache.load(engine.settings.cache / "graphs", key)
-        if graph is None:
-            raise SystemExit("bench: the cache holds no optimised graph; is it writable?")
-        (folder / f"{name}.onnx").write_bytes(graph)
-        paths.append(str(folder / f"{name}.onnx"))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.optimized_model_filepath = str(folder / f"{name}.onnx")
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", f"{name}.bin")
+        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+        path = str(engine.registry.converted(name))
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        paths.append(options.optimized_model_filepath)
     return paths
 
 
 def crowd(folder: Path, people: int) -> str:
     """Enrol synthetic people into the gallery, and write the same vectors for the bare script."""
-    import numpy as np
-
-    from facecli.config import Settings
-    from facecli.engine import Engine
-    from facecli.gallery import Gallery, NewTemplate
-    from facecli.types import Quality
-
     luck = np.random.default_rng(7)
     vectors = luck.standard_normal((people, 128)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -121,6 +117,7 @@ def cold(photographs: Path, folder: Path, people: int, runs: int) -> list[Timing
     a, b = (str(photographs / name) for name in ("person_a_1.jpg", "person_a_2.jpg"))
     vectors = crowd(folder, people)
     environment = {**os.environ, "FACECLI_GALLERY": str(folder / "gallery"), "FACECLI_DEVICE": "cpu"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once
     floor = [sys.executable, str(HERE / "floor.py"), detector, embedder]
     facecli, nobody = str(BIN / "facecli"), ["--threshold", "-1"]
     empty = [sys.executable, "-c", "import click\nclick.Command('x', callback=lambda: None).main(['--help'])"]
@@ -139,12 +136,6 @@ def cold(photographs: Path, folder: Path, people: int, runs: int) -> list[Timing
 
 def enrolment(photographs: Path, folder: Path) -> Throughput:
     """Enrol a folder of people, and run the raw models on the same photographs with as many workers."""
-    from facecli.config import Settings
-    from facecli.engine import Engine
-    from facecli.bulk import enrol_many, items_in
-    from facecli.enrolment import Duplicates, EnrolmentRules
-    from facecli.types import FacePolicy
-
     engine = Engine(Settings(device="cpu", gallery=folder / "bulk", faces=FacePolicy.LARGEST))
     items = items_in(photographs)
     pipeline, workers = engine.pipeline, os.cpu_count() or 1

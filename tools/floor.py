@@ -1,8 +1,11 @@
 """The floor: a bare script that does the work of `facecli verify A B` with the same models, and nothing else.
 
-No checks, no configuration, no second format, no evidence: what can't be saved by writing a better program. It loads the
-same optimised graphs from facecli's cache. Usage: `python tools/floor.py DETECTOR.onnx EMBEDDER.onnx A B`, or with a file
-of vectors (`.npy`) in place of B to search them.
+No checks, no configuration, no second format, no evidence: what can't be saved by writing a better program. It loads
+graphs that are optimised already, as facecli's cache holds them. Usage::
+
+    python tools/floor.py DETECTOR.onnx EMBEDDER.onnx A B
+
+With a file of vectors (`.npy`) in place of B it searches them.
 """
 
 import sys
@@ -17,6 +20,7 @@ TEMPLATE = np.array(
 
 
 def session(path: str) -> onnxruntime.InferenceSession:
+    """Load a graph as it is, on one thread."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
@@ -40,6 +44,7 @@ def points_of(detector: onnxruntime.InferenceSession, image: np.ndarray) -> np.n
 
 
 def vector_of(detector: onnxruntime.InferenceSession, embedder: onnxruntime.InferenceSession, path: str) -> np.ndarray:
+    """Read, detect, align and embed."""
     image = cv2.imread(path)
     points = points_of(detector, image)
     a, b = points - points.mean(0), TEMPLATE - TEMPLATE.mean(0)
@@ -53,6 +58,7 @@ def vector_of(detector: onnxruntime.InferenceSession, embedder: onnxruntime.Infe
 
 
 def main(detector: str, embedder: str, probe: str, reference: str) -> None:
+    """Compare two photographs, or search one among vectors."""
     networks = session(detector), session(embedder)
     vector = vector_of(*networks, probe)
     if reference.endswith(".npy"):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from facecli.detect import DetectOptions, Detector
+    from facecli.download import Progress
     from facecli.embed import Embedder
     from facecli.enrolment import Enrolment, EnrolmentRules
     from facecli.gallery import Gallery
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from facecli.pipeline import Pipeline
     from facecli.quality import QualityLimits
     from facecli.recognition import Decision, Identification
-    from facecli.registry import Progress
     from facecli.runtime import RuntimeOptions, Session
     from facecli.types import Face, Photo, Quality, Sample
 
@@ -53,7 +53,7 @@ class Engine:
     may_fetch
         Whether missing weights may be downloaded: only where a person is present.
     progress
-        Told about downloads; see :data:`facecli.registry.Progress`.
+        Told about downloads; see :data:`facecli.download.Progress`.
 
     Attributes
     ----------

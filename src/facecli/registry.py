@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from facecli.download import Progress
 from facecli.errors import LicenceError, ModelIntegrityError, ModelMissingError
 from facecli.files import make_private_folder, replacing, sha256_of, writing_to
 from facecli.licences import accept, is_accepted
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Convert", "Prepared", "Progress", "Registry", "State"]
+    from facecli.download import Progress
+
+__all__ = ["Convert", "Prepared", "Registry", "State"]
 
 State: TypeAlias = Literal["ready", "source", "absent", "altered"]
 Convert: TypeAlias = Callable[[str, bytes], bytes]

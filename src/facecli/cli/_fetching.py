@@ -10,7 +10,7 @@ from facecli.names import visible
 
 
 def shown(what: str, done: int, total: int | None) -> None:
-    """Draw one line on stderr that says what is fetched and how far it is; see :data:`facecli.registry.Progress`."""
+    """Draw one line on stderr that says what is fetched and how far it is; see :data:`facecli.download.Progress`."""
     amount = f"{done / 1e6:.1f} MB" if total is None else f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
     finished = total is not None and done >= total
     if sys.stderr.isatty():
