@@ -174,9 +174,7 @@ def main() -> None:
     if given.json:
         print(json.dumps({"timings": [asdict(t) for t in timings], "enrolment": asdict(throughput)}))
         return
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, CPU; medians of {given.runs}"
-    )
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, CPU; medians of {given.runs} runs in turn")
     for t in timings:
         print(
             f"{t.name:<44} wall {t.wall_ms:6.0f} / {t.floor_wall_ms:4.0f} ms = {t.wall_ratio:.2f}"
