@@ -19,7 +19,7 @@ expect() {
     local wanted=$1
     shift
     printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"
-    "$@"
+    "$@" 2>&1
     local status=$?
     printf '%s[exit status %d]%s\n' "$dim" "$status" "$plain"
     if [ "$status" -ne "$wanted" ]; then
@@ -30,9 +30,10 @@ expect() {
 
 say() { printf '\n%s# %s%s\n' "$dim" "$*" "$plain"; }
 
-say 'Enrol two people, each from one photograph. No training: they can be recognised at once.'
+say 'Enrol three people, each from one photograph. No training: they can be recognised at once.'
 expect 0 facecli enroll macron person_a_1.jpg
 expect 0 facecli enroll ardern person_b_1.jpg
+expect 0 facecli enroll obama impostor_1.jpg
 expect 0 facecli gallery list
 
 say 'A mated pair: the same man, eleven years apart.'
@@ -53,8 +54,9 @@ expect 1 facecli identify --top 5 -- impostor_2.jpg
 say 'The same face under a second name is refused.'
 expect 1 facecli enroll mallory person_a_2.jpg
 
-say 'Where the faces are.'
+say 'Where the faces are, and how a photograph ends that is not there.'
 expect 0 facecli detect person_a_1.jpg
+expect 7 facecli verify -- person_a_1.jpg no-such-file.jpg
 
-printf '\n%s\n' 'The photographs and their credits (they are not part of facecli):'
+say 'That is all: `facecli --help` goes on. The photographs are no part of facecli; their credits:'
 cat "$here/credits.txt"
