@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import os
+import stat
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from facecli.enrolment import enrol_what_fits
 from facecli.errors import FacecliError, UsageError
@@ -104,11 +105,23 @@ def _in_folder(folder: Path) -> list[Item]:
 
 def _in_csv(path: Path) -> list[Item]:
     """List the rows of a CSV file with a heading."""
-    with path.open(newline="", encoding="utf-8-sig") as stream:
+    with _opened(path) as stream:
         rows = csv.DictReader(stream)
         if not {"name", "image"} <= set(rows.fieldnames or ()):
             raise UsageError(f"{visible(str(path))} needs the columns name and image in its first line")
         return [Item(row["name"] or "", str(path.parent / (row["image"] or ""))) for row in rows]
+
+
+def _opened(path: Path) -> TextIO:
+    """Open a regular file or the shell's ``<(...)``; nothing that never ends, and no waiting for a writer."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(handle).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        os.close(handle)
+        raise UsageError(f"{visible(str(path))} is neither a folder nor a CSV file")
+    if stat.S_ISFIFO(mode):
+        os.set_blocking(handle, True)
+    return open(handle, newline="", encoding="utf-8-sig")  # noqa: PTH123 (the caller closes it)
 
 
 def enrol_many(
@@ -184,9 +197,10 @@ def _made_ready(
 
 def _is_known(known: set[tuple[str, str]], name: str, photo: str) -> bool:
     """Say whether this person has a template of exactly this file."""
+    path = Path(photo)
     try:
-        return (name, sha256_of(Path(photo))) in known
-    except OSError:
+        return path.is_file() and (name, sha256_of(path)) in known  # a FIFO would never come to an end
+    except (OSError, ValueError):
         return False
 
 

@@ -75,6 +75,8 @@ def enroll_command(
     )
     if source is None:
         return _enrol_one(engine, name, images, rules, as_json=as_json)
+    if not source:
+        raise UsageError("--from has an empty value", hint="is a variable of the shell not set?")
     if name is not None:
         raise UsageError("--from brings its own names and photographs; give no others")
     return _enrol_many(engine, Path(source), rules, as_json=as_json)
