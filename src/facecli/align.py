@@ -37,10 +37,11 @@ def similarity(points: Points, template: Points) -> NDArray[np.float64]:
 
     source, target = np.asarray(points, np.float64), np.asarray(template, np.float64)
     centre, goal = source.mean(axis=0), target.mean(axis=0)
-    with np.errstate(invalid="ignore"):  # what is not finite is refused below
-        a, b = source - centre, target - goal
+    if not np.isfinite(centre).all():
+        raise QualityError("the face's points are no numbers, so it can't be aligned", hint="use another photograph")
+    a, b = source - centre, target - goal
     spread = float((a * a).sum())
-    if not np.isfinite(spread) or spread < 1e-6:
+    if spread < 1e-6:
         raise QualityError("the face's points coincide, so it can't be aligned", hint="use a larger photograph")
     # In two dimensions Umeyama's solution is one complex division: scale * rotation = sum(conj(a) b) / sum(|a|^2).
     cos = float((a * b).sum()) / spread

@@ -35,10 +35,10 @@ class QualityLimits:
         See :func:`sharpness`.
     """
 
-    min_detection: float = 0.6
-    min_eye_distance_px: float = 16.0
-    max_cut: float = 0.2
-    min_sharpness: float = 0.0
+    min_detection: float = 0.8
+    min_eye_distance_px: float = 10.0
+    max_cut: float = 0.1
+    min_sharpness: float = 0.008
 
 
 def measure(image: Image, face: Face, crop: Image) -> Quality:
