@@ -42,8 +42,8 @@ STDIN = "-"
 
 _EXTRA_FORMATS = ("heic", "avif")
 _ALPHA_FORMATS = ("png", "webp", "gif", "tiff")
-_BAND = 256
-"""Rows that are converted at a time, so that memory stays bounded."""
+_BAND_PIXELS = 1 << 20
+"""So many are converted at a time, so that memory stays bounded, however wide the photograph is."""
 _EXPORT_HINT = "export it again as JPEG or PNG"
 
 
@@ -276,9 +276,10 @@ def _to_eight_bits(pixels: NDArray[np.generic], full: float) -> Image:
     if full == 255.0:
         return pixels.astype(np.uint8, copy=False)
     out = np.empty(pixels.shape, np.uint8)
-    for top in range(0, pixels.shape[0], _BAND):
-        band = pixels[top : top + _BAND].astype(np.float32)
-        out[top : top + _BAND] = np.rint(band * np.float32(255.0 / full)).astype(np.uint8)
+    rows = max(1, _BAND_PIXELS // pixels.shape[1])
+    for top in range(0, pixels.shape[0], rows):
+        band = pixels[top : top + rows].astype(np.float32)
+        out[top : top + rows] = np.rint(band * np.float32(255.0 / full)).astype(np.uint8)
     return out
 
 
@@ -287,13 +288,14 @@ def _on_white(pixels: NDArray[np.generic], full: float, *, premultiplied: bool) 
     import numpy as np
 
     out = np.empty((*pixels.shape[:2], 3), np.uint8)
-    for top in range(0, pixels.shape[0], _BAND):
-        band = pixels[top : top + _BAND].astype(np.float32) * np.float32(255.0 / full)
+    rows = max(1, _BAND_PIXELS // pixels.shape[1])
+    for top in range(0, pixels.shape[0], rows):
+        band = pixels[top : top + rows].astype(np.float32) * np.float32(255.0 / full)
         if band[..., 3].min() == 255.0:
-            out[top : top + _BAND] = np.rint(band[..., :3]).astype(np.uint8)
+            out[top : top + rows] = np.rint(band[..., :3]).astype(np.uint8)
             continue
         colour = band[..., :3] if premultiplied else band[..., :3] * (band[..., 3:] / np.float32(255.0))
-        out[top : top + _BAND] = np.rint(np.clip(colour + (255.0 - band[..., 3:]), 0.0, 255.0)).astype(np.uint8)
+        out[top : top + rows] = np.rint(np.clip(colour + (255.0 - band[..., 3:]), 0.0, 255.0)).astype(np.uint8)
     return out
 
 
@@ -341,11 +343,12 @@ def _out_of_pillow(opened: PillowImage) -> Image:
     width, height = opened.size
     opened.load()
     out = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, _BAND):
-        band = opened.crop((0, top, width, min(height, top + _BAND)))
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        band = opened.crop((0, top, width, min(height, top + rows)))
         if opened.mode == "RGB":
-            out[top : top + _BAND] = np.asarray(band)[..., ::-1]
+            out[top : top + rows] = np.asarray(band)[..., ::-1]
         else:
             bgra = np.asarray(band.convert("RGBA"))[..., [2, 1, 0, 3]]
-            out[top : top + _BAND] = _on_white(bgra, 255.0, premultiplied=False)
+            out[top : top + rows] = _on_white(bgra, 255.0, premultiplied=False)
     return out

@@ -1,13 +1,14 @@
-"""Bulk enrolment from hostile folders and lists: nothing hangs, each photograph that fails is named, the rest goes on."""
+"""Bulk enrolment from hostile folders and lists: nothing hangs, what fails is named, the rest goes on."""
 
 import json
 import os
 
+import numpy as np
 import pytest
 
 from facecli.image import write_png
 from tests.fakes import photo
-from tests.hostile.conftest import assert_clean, assert_refused
+from tests.hostile.conftest import assert_clean, assert_refused, start
 
 BAD_LISTS = {
     "empty": b"",
@@ -15,7 +16,6 @@ BAD_LISTS = {
     "no row": b"name,image\n",
     "binary": b"\xff\xfe\0\0 garbage",
     "no text": b"name,image\nbob,\xff\xff.png\n",
-    "a NUL": b"name,image\nb\0b,b.png\n",
     "a huge cell": b'name,image\nbob,"' + b"x" * 200_000 + b'"\n',
     "a photograph": None,
 }
@@ -25,7 +25,7 @@ BAD_LISTS = {
 def test_a_list_that_is_none(run, people, tmp_path, content):
     path = tmp_path / "list.csv"
     if content is None:
-        write_png(path, __import__("numpy").zeros((9, 9, 3), "uint8"))
+        write_png(path, np.zeros((9, 9, 3), np.uint8))
     else:
         path.write_bytes(content)
     before = people.dump()
@@ -44,8 +44,6 @@ def test_a_fifo_without_a_writer_is_not_waited_for(run, people, tmp_path):
 
 
 def test_the_shells_own_pipe_is_a_list(people, places, tmp_path):
-    from tests.hostile.conftest import start
-
     reader, writer = os.pipe()
     os.write(writer, f"name,image\nbob,{people.bob}\n".encode())
     os.close(writer)
@@ -54,42 +52,22 @@ def test_the_shells_own_pipe_is_a_list(people, places, tmp_path):
     assert done.status == 0, done.err
 
 
-ROWS = (
-    r"""name,image
-bob,b.png
-,b.png
-carl,
-dora,missing.png
-=1+1,b.png
-../../x,b.png
-erik,pipe
-fred,-
-gina
-"""
-    + "hugo,\x1b]52;c;x\x07.png\n\x1b[2J,b.png\n"
-)
+ROWS = [
+    *("name,image", "bob,b.png", ",b.png", "carl,", "dora,missing.png", "=1+1,b.png", "../../x,b.png", "erik,pipe"),
+    *("fred,-", "gina", "hugo,\x1b]52;c;x\x07.png", "\x1b[2J,b.png"),
+]
 
 
 def test_rows_that_fail_are_named_and_the_others_go_on(run, people, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "list.csv").write_text(ROWS)
+    (tmp_path / "list.csv").write_text("\n".join(ROWS))
     done = run("enroll", "--json", "--from", tmp_path / "list.csv")
     assert done.status == 11
     assert_clean(done.out + done.err)
     lines = [json.loads(line) for line in done.out.splitlines()]
     refused = {line["name"]: line["status"] for line in lines if "error" in line}
-    assert refused == {
-        "": 2,
-        "carl": 7,
-        "dora": 7,
-        "=1+1": 2,
-        "../../x": 2,
-        "erik": 7,
-        "fred": 7,
-        "gina": 7,
-        "hugo": 7,
-        "\x1b[2J": 2,
-    }
+    names, photographs = ("", "=1+1", "../../x", "\x1b[2J"), ("carl", "dora", "erik", "fred", "gina", "hugo")
+    assert refused == dict.fromkeys(names, 2) | dict.fromkeys(photographs, 7)
     assert lines[-1]["summary"]["added"] == 1
     text = run("enroll", "--from", tmp_path / "list.csv")
     assert text.status == 11
