@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "facecli"
-HEAVY = {"numpy", "cv2", "onnxruntime", "faiss", "rich", "onnx", "requests", "PIL", "torch", "matplotlib"}
+HEAVY = {"numpy", "cv2", "onnxruntime", "faiss", "rich", "onnx", "requests", "PIL", "torch", "matplotlib", "scipy"}
 NEIGHBOURLESS = {"pipeline", "capabilities", "ground"}
 
 

@@ -23,6 +23,8 @@ from facecli.calibration import (
     measure,
 )
 from facecli.errors import UnsupportedPointError, UsageError
+from facecli.metrics import intervals
+from facecli.metrics.intervals import resampled
 
 
 def crowd(people, images, *, seed=0, dimension=24, noise=0.5):
@@ -89,7 +91,8 @@ def test_the_order_of_the_photographs_does_not_matter(small):
 def test_blocks_change_nothing(small, monkeypatch):
     whole = compare_all(*small, loosest=0.2)
     chosen = choose_unchecked(whole, [0.2, 0.05], Procedure(rounds=50))
-    monkeypatch.setattr(calibration, "BLOCK_CELLS", 70)
+    for module in (calibration, intervals):
+        monkeypatch.setattr(module, "BLOCK_CELLS", 70)
     pieces = compare_all(*small, loosest=0.2)
     assert np.array_equal(np.sort(whole.mated), np.sort(pieces.mated))
     assert whole.scores == pytest.approx(pieces.scores, abs=1e-15)
@@ -123,7 +126,7 @@ def test_a_hundred_photographs_of_one_person_count_as_one_photograph_would():
 def test_the_threshold_is_the_smallest_that_enough_rounds_keep(small, kept_whole, unit, target):
     procedure = Procedure(rounds=40, confidence=0.9, safety=0.5, units=(unit,), seed=7)
     pairs, images = all_pairs(*small), kept_whole.images.tolist()
-    draws = np.concatenate([counts for _, counts in calibration._rounds(9, procedure, cells=9)])
+    draws = np.concatenate([counts for _, counts in resampled(9, 40, seed=7, cells=9)])
 
     def kept(threshold):
         rates = [naive_fmr(pairs, images, threshold, counts, unit) for counts in draws]
@@ -143,17 +146,10 @@ def test_two_units_give_the_stricter_threshold(kept_whole):
     assert choose_unchecked(kept_whole, [0.2], Procedure(units=tuple(Unit))) == [max(each)]
 
 
-def test_each_round_draws_as_many_people_as_there_are():
-    drawn = list(calibration._rounds(30, Procedure(rounds=100), cells=30))
-    assert [row for rows, _ in drawn for row in rows] == list(range(100))
-    assert all((counts.sum(axis=1) == 30).all() for _, counts in drawn)
-
-
 def test_a_person_is_never_paired_with_his_own_copy():
     """Two people, each unlike the other: rounds that draw one of them twice hold no pair, so there is no error."""
     vectors = np.eye(2, dtype=np.float32)
     comparisons = compare_all(vectors, ["a", "b"])
-    assert calibration._pairs_drawn(np.array([[2.0, 0.0], [1.0, 1.0]]), np.ones(2)).tolist() == [0.0, 1.0]
     assert fmr_bound(comparisons, 0.5, Unit.PEOPLE, Procedure(rounds=50)) == 0.0
 
 

@@ -23,7 +23,8 @@ def main(folder: Path) -> None:
     """Make the environment anew, and install facecli, its tools and the oldest dependencies."""
     configured = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = configured["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["heic"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["heic"], *extras["evaluate"]]
     venv.create(folder, clear=True, with_pip=True)
     constraints = folder / "lowest.txt"
     constraints.write_text("".join(f"{lowest(requirement)}\n" for requirement in wanted), encoding="utf-8")
@@ -31,7 +32,7 @@ def main(folder: Path) -> None:
     subprocess.run([*pip, "--upgrade", "pip>=25.1"], check=True)
     tools = ["--group", "dev", "--group", "oracle"]
     subprocess.run(
-        [*pip, "--editable", f"{ROOT}[heic]", *tools, "--constraint", str(constraints)], cwd=ROOT, check=True
+        [*pip, "--editable", f"{ROOT}[heic,evaluate]", *tools, "--constraint", str(constraints)], cwd=ROOT, check=True
     )
 
 

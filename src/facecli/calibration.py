@@ -28,6 +28,16 @@ from typing import TYPE_CHECKING
 
 from facecli.errors import UnsupportedPointError, UsageError
 from facecli.manifest import MeasuredPoint
+from facecli.metrics.intervals import (
+    BLOCK_CELLS,
+    RULE_OF_30,
+    Resampling,
+    of_all_pairs,
+    of_people,
+    people_bootstrap,
+    quotient,
+    resampled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,12 +50,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-RULE_OF_30 = 30
-"""Errors that must be expected before a rate is worth stating (Doddington et al. 2000)."""
 DECIMALS = 4
 """Thresholds are rounded up to so many: a manifest is read by people."""
-BLOCK_CELLS = 4_000_000
-"""Cells of the largest temporary array, 32 MB as float64."""
 FLOOR_SAMPLE = 400_000
 
 
@@ -290,10 +296,10 @@ def fmr_bound(comparisons: Comparisons, threshold: float, unit: Unit, procedure:
     kept = comparisons.scores >= threshold
     weights = comparisons.weights(unit)[kept]
     first, second = comparisons.first[kept], comparisons.second[kept]
-    sizes = comparisons.sizes(unit)
+    pairs = of_all_pairs(comparisons.sizes(unit))
     rates = np.empty(procedure.rounds)
-    for rows, counts in _rounds(comparisons.people, procedure, cells=len(weights)):
-        drawn = _pairs_drawn(counts, sizes)
+    for rows, counts in _draws(comparisons, procedure):
+        drawn = pairs(counts)
         errors = (counts[:, first] * counts[:, second]) @ weights
         rates[rows] = np.divide(errors, drawn, out=np.zeros(len(drawn)), where=drawn > 0)
     return float(np.quantile(rates, procedure.confidence, method="higher"))
@@ -301,16 +307,9 @@ def fmr_bound(comparisons: Comparisons, threshold: float, unit: Unit, procedure:
 
 def fnmr_interval(comparisons: Comparisons, threshold: float, procedure: Procedure) -> tuple[float, float]:
     """Return the two-sided interval (same confidence) of the FNMR by images, by the bootstrap over people."""
-    import numpy as np
-
     missed, pairs = comparisons.mated_counts(threshold)
-    rates = np.full(procedure.rounds, np.nan)
-    for rows, counts in _rounds(comparisons.people, procedure, cells=comparisons.people):
-        drawn = counts @ pairs
-        rates[rows] = np.divide(counts @ missed, drawn, out=np.full(len(drawn), np.nan), where=drawn > 0)
-    tail = (1 - procedure.confidence) / 2
-    low, high = np.nanquantile(rates, [tail, 1 - tail])
-    return float(low), float(high)
+    resampling = Resampling(procedure.rounds, procedure.confidence, procedure.seed)
+    return people_bootstrap(quotient(of_people(missed), of_people(pairs)), comparisons.people, resampling)
 
 
 def halves(people: int, splits: int, *, seed: int) -> Iterator[NDArray[np.bool_]]:
@@ -391,36 +390,20 @@ def _round_thresholds(comparisons: Comparisons, budgets: Floats, unit: Unit, pro
     """Return each round's smallest threshold for each budget, ``(rounds, budgets)``: just above the score too many."""
     import numpy as np
 
-    weights, sizes = comparisons.weights(unit), comparisons.sizes(unit)
+    weights, pairs = comparisons.weights(unit), of_all_pairs(comparisons.sizes(unit))
     just_above = np.append(np.nextafter(comparisons.scores, np.inf), comparisons.floor)
     thresholds = np.empty((procedure.rounds, len(budgets)))
-    for rows, counts in _rounds(comparisons.people, procedure, cells=len(weights)):
+    for rows, counts in _draws(comparisons, procedure):
         errors = counts[:, comparisons.first]
         errors *= counts[:, comparisons.second]
         errors *= weights
         np.cumsum(errors, axis=1, out=errors)
-        allowed = _pairs_drawn(counts, sizes)[:, None] * budgets
+        allowed = pairs(counts)[:, None] * budgets
         for row, line, limits in zip(rows, errors, allowed, strict=True):
             thresholds[row] = just_above[np.searchsorted(line, limits, side="right")]
     return thresholds
 
 
-def _rounds(people: int, procedure: Procedure, *, cells: int) -> Iterator[tuple[range, Floats]]:
-    """Yield (rounds, how often each drew each person), few enough at a time; the draws don't depend on how many."""
-    import numpy as np
-
-    generator = np.random.default_rng(procedure.seed)
-    step = max(1, BLOCK_CELLS // max(cells, 1))
-    for start in range(0, procedure.rounds, step):
-        rows = range(start, min(start + step, procedure.rounds))
-        drawn = generator.integers(people, size=(len(rows), people))
-        drawn += np.arange(len(rows))[:, None] * people
-        counts = np.bincount(drawn.ravel(), minlength=len(rows) * people)
-        yield rows, counts.reshape(len(rows), people).astype(np.float64)
-
-
-def _pairs_drawn(counts: Floats, sizes: Floats) -> Floats:
-    """Return the weighted number of pairs of different people in each round: sum over i < j of c_i s_i c_j s_j."""
-    weighted = counts * sizes
-    pairs: Floats = (weighted.sum(axis=1) ** 2 - (weighted**2).sum(axis=1)) / 2
-    return pairs
+def _draws(comparisons: Comparisons, procedure: Procedure) -> Iterator[tuple[range, Floats]]:
+    """Draw people again, in so many rounds at a time that a cell for each kept score fits in memory."""
+    return resampled(comparisons.people, procedure.rounds, seed=procedure.seed, cells=len(comparisons.scores))
