@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from facecli.embed import OnnxEmbedder
 
 ROOT = Path(__file__).parent.parent
+# Taken out of the environment at once: what facecli itself sees under its prefix must be a setting.
+SHARED = Path(os.environ.pop("FACECLI_SHARED", "") or ROOT.parent / "shared")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of measurement data: FACECLI_SHARED, or ``shared`` beside the checkout."""
-    folder = Path(os.environ.get("FACECLI_SHARED") or ROOT.parent / "shared")
-    if not (folder / "data").is_dir():
-        pytest.skip(f"no measurement data in {folder}")
-    return folder / "data"
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no measurement data in {SHARED}")
+    return SHARED / "data"
 
 
 @pytest.fixture(scope="session")
