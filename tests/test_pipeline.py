@@ -1,5 +1,7 @@
 """The order of the stages, which face is meant, and that the two halves give what the whole gives."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from facecli.detect import DetectOptions
 from facecli.errors import NoFaceError, QualityError, SeveralFacesError
 from facecli.pipeline import Pipeline, select
 from facecli.quality import QualityLimits
-from facecli.testing import FakeDetector, FakeEmbedder, drawn_photo
+from facecli.testing import FAKE_INPUT, FakeDetector, FakeEmbedder, drawn_photo
 from facecli.types import Box, Face, FacePolicy, Photo
 
 
@@ -59,6 +61,17 @@ def test_a_poor_face_stops_before_the_embedder():
     for attempt in (strict.sample, strict.samples, strict.prepare):
         with pytest.raises(QualityError, match=r"drawn\.png shows the face too small"):
             attempt(drawn_photo(1))
+
+
+def test_quality_does_not_depend_on_the_embedders_crop():
+    class Larger(FakeEmbedder):
+        input = dataclasses.replace(
+            FAKE_INPUT, width_px=224, height_px=224, points=tuple((x * 2, y * 2) for x, y in FAKE_INPUT.points)
+        )
+
+    prepared = Pipeline(FakeDetector(), Larger()).prepare(drawn_photo(1))
+    assert prepared.crop.shape == (224, 224, 3)
+    assert prepared.quality == pipeline().prepare(drawn_photo(1)).quality
 
 
 def test_options_reach_the_detector():

@@ -151,15 +151,25 @@ class Pipeline:
 
     def measure(self, photo: Photo, face: Face) -> Quality:
         """Measure a face's quality without judging it."""
-        return gate.measure(photo.pixels, face, self.crop(photo, face))
+        return self._measured(photo, face, self.crop(photo, face))
 
     def crop(self, photo: Photo, face: Face) -> Image:
         """Return the aligned face as the embedder wants it."""
         return crop_face(photo, face, self.embedder.input)
 
+    def _measured(self, photo: Photo, face: Face, crop: Image) -> Quality:
+        """Judge the same crop for every embedder; the embedder's own serves where it is that one."""
+        import numpy as np
+
+        spec = self.embedder.input
+        if (spec.width_px, spec.height_px) != gate.CROP_SIZE or spec.points != gate.CROP_POINTS:
+            template = np.asarray(gate.CROP_POINTS, np.float32)
+            crop = align(photo.pixels, face.points, size=gate.CROP_SIZE, template=template)
+        return gate.measure(photo.pixels, face, crop)
+
     def _prepared(self, photo: Photo, face: Face) -> PreparedFace:
         crop = self.crop(photo, face)
-        quality = gate.measure(photo.pixels, face, crop)
+        quality = self._measured(photo, face, crop)
         gate.check(quality, self.quality_limits, _said(photo))
         return PreparedFace(photo=photo.name, photo_sha256=photo.sha256, face=face, crop=crop, quality=quality)
 

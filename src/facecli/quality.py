@@ -7,7 +7,7 @@ The measurements behind the limits are in ``docs/pipeline.md``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from facecli.errors import QualityError
 from facecli.opencv import load_cv2
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from facecli.types import Box, Face, Image
+
+
+CROP_SIZE: Final = (112, 112)
+"""(width, height) of the crop that is judged."""
+CROP_POINTS: Final = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)
+"""Where the face's points lie in the crop that is judged, whatever the embedder wants (ArcFace's template)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,7 @@ def measure(image: Image, face: Face, crop: Image) -> Quality:
     face
         The detection, in pixels of ``image``.
     crop
-        The aligned face, BGR.
+        The face aligned to :data:`CROP_POINTS`, BGR: the same for every embedder, so that one limit fits all.
     """
     right, left = face.points[0], face.points[1]
     distance = float(((right - left) ** 2).sum() ** 0.5)
@@ -114,8 +126,8 @@ def sharpness(crop: Image) -> float:
     """Return how much fine detail the aligned face holds, compared with its contrast.
 
     The variance of the Laplacian of the grey crop (Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy,
-    ICPR 2000), over the grey values' own variance: so neither contrast nor brightness counts, and since every crop has
-    the same size, neither does the photograph's.
+    ICPR 2000), over the grey values' own variance: so neither contrast nor brightness counts. It depends on the crop's
+    scale; so the crop must be the one that :data:`CROP_POINTS` describes.
     """
     import numpy as np
 
