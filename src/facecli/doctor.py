@@ -131,10 +131,11 @@ def _sqlite() -> Check:
 
 def _model(engine: Engine, name: str) -> Check:
     """Read every byte of a model's files."""
-    manifest = engine.registry.manifest(name)
-    state = engine.registry.check(manifest)
+    model = engine.registry.model(name)
+    state = engine.registry.check(model)
     if state == "ready":
-        told = f"{manifest.file.sha256[:12]}, {manifest.licence.name}"
+        files = " and ".join(member.file.sha256[:12] for member in model.members)
+        told = f"{files}, {model.licence.name}"
         return Check(f"model {name}", Health.OK, told)
     detail = {"absent": "not on this machine", "source": "fetched, not yet converted"}.get(state, "altered")
     health = Health.NOTE if state == "source" else Health.FAIL

@@ -1,7 +1,8 @@
-"""Crops to templates: one ONNX embedder that does what its manifest says."""
+"""Crops to templates: an ONNX embedder that does what its manifest says, and several of them fused into one."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from facecli.errors import ModelIntegrityError
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from facecli.manifest import InputSpec, Manifest
+    from facecli.manifest import FusedManifest, InputSpec, Manifest
     from facecli.runtime import Device, Session
     from facecli.types import Image, ModelPin, Vectors
 
@@ -27,15 +28,21 @@ class Embedder(Protocol):
         """Exactly which embedder it is."""
 
     @property
-    def input(self) -> InputSpec:
-        """The crop that it wants."""
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The crops that it wants of every face, at least one."""
 
     @property
     def device(self) -> Device:
         """Where it runs."""
 
-    def embed(self, crops: Sequence[Image]) -> Vectors:
-        """Return one template of unit length for each aligned BGR crop, ``(count, dimension)``."""
+    def embed(self, *crops: Sequence[Image]) -> Vectors:
+        """Return one template of unit length for each face, ``(count, dimension)``.
+
+        Parameters
+        ----------
+        crops
+            For each of :attr:`inputs`, in order, the aligned BGR crops of all faces.
+        """
 
 
 class OnnxEmbedder:
@@ -62,22 +69,22 @@ class OnnxEmbedder:
         return self._manifest.pin()
 
     @property
-    def input(self) -> InputSpec:
-        """The crop that it wants."""
-        return self._manifest.input
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The one crop that it wants."""
+        return self._manifest.inputs
 
     @property
     def device(self) -> Device:
         """Where it runs."""
         return self._session.device
 
-    def embed(self, crops: Sequence[Image]) -> Vectors:
+    def embed(self, *crops: Sequence[Image]) -> Vectors:
         """Return one template for each crop.
 
         Parameters
         ----------
         crops
-            Aligned, BGR uint8 ``(height, width, 3)`` of the manifest's size.
+            One sequence: aligned, BGR uint8 ``(height, width, 3)`` of the manifest's size.
 
         Returns
         -------
@@ -93,12 +100,13 @@ class OnnxEmbedder:
         """
         import numpy as np
 
+        (faces,) = crops
         dimension = self._manifest.dimension or 0
-        if not crops:
+        if not faces:
             return np.empty((0, dimension), np.float32)
         parts = []
-        for start in range(0, len(crops), self._batch):
-            tensor = as_tensor(crops[start : start + self._batch], self.input)
+        for start in range(0, len(faces), self._batch):
+            tensor = as_tensor(faces[start : start + self._batch], self._manifest.input)
             raw = self._session.run(tensor)[0].reshape(len(tensor), -1)
             parts.append(self._unit(raw))
         return np.concatenate(parts)
@@ -119,6 +127,60 @@ class OnnxEmbedder:
             )
         unit: Vectors = (wide / norms).astype(np.float32)
         return unit
+
+
+class FusedEmbedder:
+    """Several embedders as one: a template whose cosine is the weighted sum of the parts' cosines.
+
+    With the parts' templates a_i of unit length and weights w_i that sum to 1, the template is the concatenation of
+    sqrt(w_i) a_i: it has unit length, and the inner product of two such templates is ``sum(w_i * cos_i)``. So fusing
+    scores needs nothing but a longer vector: the gallery, the index and the thresholds know of one model.
+
+    Parameters
+    ----------
+    parts
+        The embedders, in the manifest's order.
+    manifest
+        Names the parts and their weights.
+    """
+
+    def __init__(self, parts: Sequence[Embedder], manifest: FusedManifest) -> None:
+        self._parts = tuple(parts)
+        self._manifest = manifest
+
+    @property
+    def pin(self) -> ModelPin:
+        """Made of the parts' pins and weights."""
+        return self._manifest.pin()
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The parts' crops."""
+        return self._manifest.inputs
+
+    @property
+    def device(self) -> Device:
+        """Where the first part runs; all are opened with the same options."""
+        return self._parts[0].device
+
+    def embed(self, *crops: Sequence[Image]) -> Vectors:
+        """Return one template for each face; see the class.
+
+        Raises
+        ------
+        ValueError
+            There are not as many sequences of crops as parts, or they differ in length.
+        ModelIntegrityError
+            A part gave no usable vector: the others don't make up for it.
+        """
+        import numpy as np
+
+        vectors = [
+            math.sqrt(part.weight) * embedder.embed(faces).astype(np.float64)
+            for embedder, part, faces in zip(self._parts, self._manifest.parts, crops, strict=True)
+        ]
+        fused: Vectors = np.concatenate(vectors, axis=1).astype(np.float32)
+        return fused
 
 
 def as_tensor(crops: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:

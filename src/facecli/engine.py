@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from facecli.enrolment import Enrolment, EnrolmentRules
     from facecli.gallery import Gallery
     from facecli.image import ImageLimits
-    from facecli.manifest import Manifest
+    from facecli.manifest import Manifest, Model
     from facecli.pipeline import Pipeline
     from facecli.quality import QualityLimits
     from facecli.recognition import Decision, Identification
@@ -105,9 +105,9 @@ class Engine:
         return replace(self.registry, may_fetch=True, progress=progress, accept_licences=accept_licences)
 
     @cached_property
-    def manifest(self) -> Manifest:
+    def manifest(self) -> Model:
         """The embedder's manifest."""
-        return self.registry.manifest(self.settings.model)
+        return self.registry.model(self.settings.model)
 
     @cached_property
     def detector(self) -> Detector:
@@ -142,10 +142,12 @@ class Engine:
         return Pipeline(self.detector, embedder.result(), self.detect_options, self.quality_limits)
 
     def _embedder(self) -> Embedder:
-        """Load the embedder."""
-        from facecli.embed import OnnxEmbedder
+        """Load the embedder, a fused one's parts one after the other."""
+        from facecli.embed import FusedEmbedder, OnnxEmbedder
+        from facecli.manifest import FusedManifest
 
-        return OnnxEmbedder(self.session(self.manifest), self.manifest)
+        parts = [OnnxEmbedder(self.session(member), member) for member in self.manifest.members]
+        return FusedEmbedder(parts, self.manifest) if isinstance(self.manifest, FusedManifest) else parts[0]
 
     def session(self, manifest: Manifest) -> Session:
         """Open one model on the device asked for; a converted file that was damaged is made again."""
@@ -251,7 +253,7 @@ class Engine:
         reading = self._workers.submit(self.read, source)
         detector = self.detector
         photo = reading.result()
-        spec = self.manifest.input
+        spec = self.manifest.inputs[0]
         faces = detector.detect(photo.pixels, self.detect_options)
         return photo, [(face, measure(photo.pixels, face, crop_face(photo, face, spec))) for face in faces]
 

@@ -14,7 +14,7 @@ from facecli.errors import ModelError
 
 if TYPE_CHECKING:
     from facecli.embed import Embedder
-    from facecli.manifest import KnownAnswer
+    from facecli.manifest import InputSpec, KnownAnswer
     from facecli.types import Image
 
 INPUT: Final = "ramp-1"
@@ -55,13 +55,14 @@ def check(embedder: Embedder, known: KnownAnswer) -> float:
 
     if known.input != INPUT:
         raise ModelError(f"the known answer is for the input {known.input!r}, and only {INPUT!r} is known here")
-    spec = embedder.input
-    crop = align(
-        drawn_input(),
-        np.array(_POINTS, np.float32),
-        size=(spec.width_px, spec.height_px),
-        template=np.array(spec.points, np.float32),
-    )
-    template = embedder.embed([crop])[0]
+    template = embedder.embed(*([_crop(spec)] for spec in embedder.inputs))[0]
     expected = np.array(known.values, np.float64)
     return float(np.abs(template[: len(expected)].astype(np.float64) - expected).max())
+
+
+def _crop(spec: InputSpec) -> Image:
+    """Align the fixed picture as a face."""
+    import numpy as np
+
+    points, template = np.array(_POINTS, np.float32), np.array(spec.points, np.float32)
+    return align(drawn_input(), points, size=(spec.width_px, spec.height_px), template=template)

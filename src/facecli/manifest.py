@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 ALIGNMENT = "similarity-1"
 """How a face reaches the template: part of every pin. Raise it when :mod:`facecli.align` changes what it returns."""
+FUSION = "concatenated-1"
+"""How the templates of a fused model's parts become one: part of its pin."""
 
 Task: TypeAlias = Literal["detect", "embed"]
 FileFormat: TypeAlias = Literal["onnx", "dlib-dat"]
@@ -287,6 +289,16 @@ class Manifest:
     measurement: Measurement | None
     known_answer: KnownAnswer | None
 
+    @property
+    def members(self) -> tuple[Manifest, ...]:
+        """The models of one file each that it is made of: itself."""
+        return (self,)
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """What each of its members wants: one input."""
+        return (self.input,)
+
     def pin(self) -> ModelPin:
         """Return what a gallery must remember of this embedder.
 
@@ -306,10 +318,101 @@ class Manifest:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One embedder of a fused one.
+
+    Attributes
+    ----------
+    model
+        Of one file; a fused model can't be a part.
+    weight
+        Of its cosine in the fused one, above 0; all weights sum to 1.
+    """
+
+    model: Manifest
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class FusedManifest:
+    """An embedder made of others, without a file of its own; see :class:`facecli.embed.FusedEmbedder`.
+
+    Attributes
+    ----------
+    name, title, paper, measurement, known_answer
+        As of :class:`Manifest`.
+    parts
+        At least two, in the order of their values in a template.
+    """
+
+    name: str
+    title: str
+    paper: str
+    parts: tuple[Part, ...]
+    measurement: Measurement | None
+    known_answer: KnownAnswer | None
+
+    @property
+    def task(self) -> Task:
+        """Always ``"embed"``."""
+        return "embed"
+
+    @property
+    def members(self) -> tuple[Manifest, ...]:
+        """The models of one file each that it is made of."""
+        return tuple(part.model for part in self.parts)
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """What each of its members wants."""
+        return tuple(model.input for model in self.members)
+
+    @property
+    def dimension(self) -> int:
+        """The sum of the parts'."""
+        return sum(model.dimension or 0 for model in self.members)
+
+    @property
+    def conversion(self) -> str:
+        """How the parts become one; another rule gets another name."""
+        return FUSION
+
+    @property
+    def licence(self) -> Licence:
+        """All of the parts' licences, joined as SPDX joins them."""
+        licences = tuple(dict.fromkeys(model.licence for model in self.members))
+        return Licence(
+            name=" AND ".join(dict.fromkeys(licence.name for licence in licences)),
+            commercial_use=all(licence.commercial_use for licence in licences),
+            url=" ".join(licence.url for licence in licences),
+            note=" ".join(licence.note for licence in licences if licence.note),
+        )
+
+    def pin(self) -> ModelPin:
+        """Return what a gallery must remember: it differs wherever a part's pin, a weight or the order does."""
+        pins = [model.pin() for model in self.members]
+        weighted = [[pin.preprocessing_sha256, part.weight] for pin, part in zip(pins, self.parts, strict=True)]
+        return ModelPin(
+            name=self.name,
+            source_sha256=_sha256_of_json([[pin.source_sha256, pin.conversion] for pin in pins]),
+            conversion=self.conversion,
+            preprocessing_sha256=_sha256_of_json(weighted),
+            dimension=self.dimension,
+        )
+
+
+Model: TypeAlias = Manifest | FusedManifest
+"""A model under one name, of one file or fused; both tell name, task, licence, dimension, inputs, points and pin."""
+
+
 def preprocessing_sha256(spec: InputSpec) -> str:
     """Return the SHA-256 of everything that happens to pixels, as canonical JSON (sorted keys, no spaces)."""
-    facts = {"alignment": ALIGNMENT, **asdict(spec)}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return _sha256_of_json({"alignment": ALIGNMENT, **asdict(spec)})
+
+
+def _sha256_of_json(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def bundled_folder() -> Path:
@@ -319,28 +422,53 @@ def bundled_folder() -> Path:
     return inside if inside.is_dir() else here.parents[2] / "models"
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read one manifest strictly.
+def read_model(path: Path) -> Model:
+    """Read one manifest strictly, of one file or fused; the parts' manifests lie beside it, or come with facecli.
 
     Raises
     ------
     ConfigError
         The file can't be read, is no TOML, or a key is unknown, missing or wrong; the message names file and key.
     """
-    import tomllib
+    from facecli.manifest_reader import fused_of, manifest_of
 
+    data = _read_toml(path)
+    if "parts" not in data:
+        return manifest_of(data, path)
+    return fused_of(data, path, lambda name: read_manifest(_beside(path, name)))
+
+
+def _beside(path: Path, name: str) -> Path:
+    """Return where a part's manifest lies; facecli's own wins, as everywhere."""
+    bundled = bundled_folder() / f"{name}.toml"
+    return bundled if bundled.is_file() else path.with_name(bundled.name)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest of a model of one file strictly.
+
+    Raises
+    ------
+    ConfigError
+        The file can't be read, is no TOML, or a key is unknown, missing or wrong; the message names file and key.
+    """
     from facecli.manifest_reader import manifest_of
 
+    return manifest_of(_read_toml(path), path)
+
+
+def _read_toml(path: Path) -> Mapping[str, object]:
+    import tomllib
+
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"can't read the model manifest {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"the model manifest {path} is no valid TOML: {error}") from error
-    return manifest_of(data, path)
 
 
-def manifests(extra: Path | None = None) -> Mapping[str, Manifest]:
+def manifests(extra: Path | None = None) -> Mapping[str, Model]:
     """Read every manifest that comes with facecli, and those of the user's folder.
 
     Parameters
@@ -358,12 +486,12 @@ def manifests(extra: Path | None = None) -> Mapping[str, Manifest]:
     ConfigError
         A manifest is wrong, or the user's folder names a model that facecli already has.
     """
-    found = {path.stem: read_manifest(path) for path in sorted(bundled_folder().glob("*.toml"))}
+    found = {path.stem: read_model(path) for path in sorted(bundled_folder().glob("*.toml"))}
     for path in sorted(extra.glob("*.toml")) if extra is not None else ():
         if path.stem in found:
             raise ConfigError(
                 f"{path} describes a model named {path.stem!r}, which facecli already has",
                 hint="rename that file and its `name`, or remove it",
             )
-        found[path.stem] = read_manifest(path)
+        found[path.stem] = read_model(path)
     return dict(sorted(found.items()))

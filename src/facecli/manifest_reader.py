@@ -15,6 +15,7 @@ from facecli.manifest import (
     ArchiveSource,
     Colour,
     FileFormat,
+    FusedManifest,
     InputSpec,
     KnownAnswer,
     Licence,
@@ -23,6 +24,7 @@ from facecli.manifest import (
     Measurement,
     ModelFile,
     PackageSource,
+    Part,
     Source,
     Status,
     Task,
@@ -81,6 +83,12 @@ class _Table:
     def note(self, key: str) -> str:
         """Text that may be empty or left out."""
         return self._get(key, str, "text") if self.has(key) else ""
+
+    def schema(self) -> None:
+        given = self._data.get("schema")
+        if given != SCHEMA:
+            raise self.wrong("schema", f"must be {SCHEMA}: this facecli reads no other, and {given!r} is given")
+        self.count("schema")  # true equals 1, and is none
 
     def flag(self, key: str) -> bool:
         return self._get(key, bool, "true or false")
@@ -147,12 +155,7 @@ def manifest_of(data: TomlTable, path: Path) -> Manifest:
         A key is unknown, missing or wrong.
     """
     top = _Table(data, "", path)
-    if data.get("schema") != SCHEMA:
-        raise top.wrong("schema", f"must be {SCHEMA}: this facecli reads no other, and {data.get('schema')!r} is given")
-    top.count("schema")
-    name = top.text("name", MODEL_NAME, "a lower-case name of letters, digits, `.`, `_` and `-`")
-    if name != path.stem:
-        raise top.wrong("name", f"is {name!r}, but the file is named {path.name}")
+    name = _name(top, path)
     task = top.one_of("task", get_args(Task))
     manifest = Manifest(
         name=name,
@@ -165,11 +168,68 @@ def manifest_of(data: TomlTable, path: Path) -> Manifest:
         conversion=top.text("conversion", CONVERSION, "a recipe and its version, such as none-1"),
         input=_read(top.table("input"), _embedder_input if task == "embed" else _detector_input),
         dimension=top.count("dimension") if task == "embed" else None,
-        measurement=_read(top.table("measurement"), _measurement) if top.has("measurement") else None,
-        known_answer=_read(top.table("known_answer"), _known_answer) if top.has("known_answer") else None,
+        measurement=_optional(top, "measurement", _measurement),
+        known_answer=_optional(top, "known_answer", _known_answer),
     )
     top.done()
     return manifest
+
+
+def fused_of(data: TomlTable, path: Path, model: Callable[[str], Manifest]) -> FusedManifest:
+    """Check parsed TOML and return the manifest of a fused model.
+
+    Parameters
+    ----------
+    data
+        Parsed TOML with ``[[parts]]``.
+    path
+        Named in errors; its stem must be the model's name.
+    model
+        Returns a part's manifest by its name.
+
+    Raises
+    ------
+    ConfigError
+        A key is unknown, missing or wrong, a part is no embedder of one file, or the weights don't sum to 1.
+    """
+    top = _Table(data, "", path)
+    fused = FusedManifest(
+        name=_name(top, path),
+        title=top.text("title"),
+        paper=top.note("paper"),
+        parts=tuple(_part(table, model) for table in top.tables("parts")),
+        measurement=_optional(top, "measurement", _measurement),
+        known_answer=_optional(top, "known_answer", _known_answer),
+    )
+    top.done()
+    if len({part.model.name for part in fused.parts}) < max(2, len(fused.parts)):
+        raise top.wrong("parts", "must name at least two different models")
+    if not math.isclose(math.fsum(part.weight for part in fused.parts), 1, abs_tol=1e-9):
+        raise top.wrong("parts", "must have weights that sum to 1")
+    return fused
+
+
+def _part(table: _Table, model: Callable[[str], Manifest]) -> Part:
+    part = Part(
+        model(table.text("model", MODEL_NAME, "the name of a model of one file")), table.real("weight", 0.001, 0.999)
+    )
+    table.done()
+    if part.model.task != "embed":
+        raise table.wrong("model", f"must be an embedder, and {part.model.name} is none")
+    return part
+
+
+def _name(top: _Table, path: Path) -> str:
+    """Read what every manifest begins with: a schema that this version knows, and the name of its file."""
+    top.schema()
+    name = top.text("name", MODEL_NAME, "a lower-case name of letters, digits, `.`, `_` and `-`")
+    if name != path.stem:
+        raise top.wrong("name", f"is {name!r}, but the file is named {path.name}")
+    return name
+
+
+def _optional(top: _Table, key: str, reader: Callable[[_Table], T]) -> T | None:
+    return _read(top.table(key), reader) if top.has(key) else None
 
 
 def _read(table: _Table, reader: Callable[[_Table], T]) -> T:

@@ -91,7 +91,8 @@ def add_known(registry: Registry, file: Path) -> Manifest | None:
     """
     data = _read(file)
     sha256 = hashlib.sha256(data).hexdigest()
-    manifest = next((known for known in registry.all() if known.file.sha256 == sha256), None)
+    members = (member for model in registry.all() for member in model.members)
+    manifest = next((known for known in members if known.file.sha256 == sha256), None)
     if manifest is not None:
         _keep(registry, manifest, data)
     return manifest

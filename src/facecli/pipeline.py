@@ -1,6 +1,6 @@
 """Photograph to samples: the one place that knows the order of the stages.
 
-    Photo -> faces -> the face that is meant -> crop -> quality -> template
+    Photo -> faces -> the face that is meant -> crops -> quality -> template
 
 For bulk work the two halves can be run apart: :meth:`Pipeline.prepare` (no embedding network) in threads, then
 :meth:`Pipeline.embed` on many faces at once; the templates are the same.
@@ -35,8 +35,14 @@ class PreparedFace:
     photo: str
     photo_sha256: str
     face: Face
-    crop: Image
+    crops: tuple[Image, ...]
+    """One for each of the embedder's inputs."""
     quality: Quality
+
+    @property
+    def crop(self) -> Image:
+        """The first of the crops: what is shown to people."""
+        return self.crops[0]
 
 
 class Pipeline:
@@ -47,7 +53,7 @@ class Pipeline:
     detector
         Finds faces.
     embedder
-        Makes templates; also says which crop it wants.
+        Makes templates; also says which crops it wants.
     detect_options
         How faces are searched, and what counts as one.
     quality_limits
@@ -105,7 +111,8 @@ class Pipeline:
         ModelIntegrityError
             What the embedder gave are no templates of its dimension, finite and of unit length. No template, no match.
         """
-        vectors = self.embedder.embed([face.crop for face in prepared])
+        wanted = range(len(self.embedder.inputs))
+        vectors = self.embedder.embed(*([face.crops[number] for face in prepared] for number in wanted))
         pin = self.embedder.pin
         try:
             checked(vectors, pin.dimension)
@@ -154,24 +161,24 @@ class Pipeline:
         return self._measured(photo, face, self.crop(photo, face))
 
     def crop(self, photo: Photo, face: Face) -> Image:
-        """Return the aligned face as the embedder wants it."""
-        return crop_face(photo, face, self.embedder.input)
+        """Return the aligned face as the embedder wants it; of several crops, the first."""
+        return crop_face(photo, face, self.embedder.inputs[0])
 
     def _measured(self, photo: Photo, face: Face, crop: Image) -> Quality:
-        """Judge the same crop for every embedder; the embedder's own serves where it is that one."""
+        """Judge the same crop for every embedder; the embedder's own (first) serves where it is that one."""
         import numpy as np
 
-        spec = self.embedder.input
+        spec = self.embedder.inputs[0]
         if (spec.width_px, spec.height_px) != gate.CROP_SIZE or spec.points != gate.CROP_POINTS:
             template = np.asarray(gate.CROP_POINTS, np.float32)
             crop = align(photo.pixels, face.points, size=gate.CROP_SIZE, template=template)
         return gate.measure(photo.pixels, face, crop)
 
     def _prepared(self, photo: Photo, face: Face) -> PreparedFace:
-        crop = self.crop(photo, face)
-        quality = self._measured(photo, face, crop)
+        crops = tuple(crop_face(photo, face, spec) for spec in self.embedder.inputs)
+        quality = self._measured(photo, face, crops[0])
         gate.check(quality, self.quality_limits, _said(photo))
-        return PreparedFace(photo=photo.name, photo_sha256=photo.sha256, face=face, crop=crop, quality=quality)
+        return PreparedFace(photo=photo.name, photo_sha256=photo.sha256, face=face, crops=crops, quality=quality)
 
 
 def select(faces: Sequence[Face], policy: FacePolicy, photo: Photo) -> Face:

@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from facecli.errors import LicenceError, ModelIntegrityError, ModelMissingError
+from facecli.errors import LicenceError, ModelError, ModelIntegrityError, ModelMissingError
 from facecli.files import make_private_folder, replacing, sha256_of, writing_to
 from facecli.licences import accept, is_accepted
-from facecli.manifest import Manifest, bundled_folder, manifests, read_manifest
+from facecli.manifest import Manifest, Model, bundled_folder, manifests, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,7 @@ Convert: TypeAlias = Callable[[str, bytes], bytes]
 """Called with (recipe, the published file's bytes); returns a float32 ONNX graph's bytes."""
 
 LOCK_TIMEOUT_S = 1800.0
+_FROM_BEST: tuple[State, ...] = ("ready", "source", "absent", "altered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,25 @@ class Registry:
         return self.cache / "models"
 
     def manifest(self, name: str) -> Manifest:
-        """Return a model's manifest; only that one file is read.
+        """Return the manifest of a model of one file.
+
+        Raises
+        ------
+        ModelMissingError
+            No model has that name; the known ones are listed.
+        ModelError
+            It is fused of others, and has no file of its own.
+        ConfigError
+            The manifest is wrong.
+        """
+        model = self.model(name)
+        if not isinstance(model, Manifest):
+            parts = " and ".join(member.name for member in model.members)
+            raise ModelError(f"the model {name} has no file of its own: it is made of {parts}")
+        return model
+
+    def model(self, name: str) -> Model:
+        """Return a model's manifest; only its file is read, and for a fused one those of its parts.
 
         Raises
         ------
@@ -109,14 +128,14 @@ class Registry:
                 f"there is no model named {name!r} (known: {', '.join(sorted(known))})",
                 hint="see them with `facecli models list`, or bring your own with `facecli models add`",
             )
-        return read_manifest(known[name])
+        return read_model(known[name])
 
     def _names(self) -> dict[str, Path]:
         """Name and manifest of each model; facecli's own win over the user's."""
         folders = (self.user_manifests, bundled_folder())
         return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
 
-    def all(self) -> list[Manifest]:
+    def all(self) -> list[Model]:
         """Return every manifest, by name.
 
         Raises
@@ -134,14 +153,18 @@ class Registry:
         """Return where the converted file lies, or will lie."""
         return self.folder / f"{manifest.file.sha256[:16]}-{manifest.conversion}.onnx"
 
-    def state(self, manifest: Manifest) -> State:
+    def state(self, model: Model) -> State:
         """Say what is on this disk, by names and sizes alone; :meth:`check` reads every byte.
 
         Returns
         -------
         State
-            ``"ready"`` (converted), ``"source"`` (fetched), ``"absent"``, or ``"altered"`` (a size is wrong).
+            ``"ready"`` (converted), ``"source"`` (fetched), ``"absent"``, or ``"altered"`` (a size is wrong). A fused
+            model is as its worst part.
         """
+        return max(map(self._state, model.members), key=_FROM_BEST.index)
+
+    def _state(self, manifest: Manifest) -> State:
         source = _size(self.source_path(manifest))
         if source is not None and source != manifest.file.size:
             return "altered"
@@ -151,13 +174,30 @@ class Registry:
             return "ready" if digest is not None and digest.size == converted else "altered"
         return "absent" if source is None else "source"
 
-    def check(self, manifest: Manifest) -> State:
+    def check(self, model: Model) -> State:
         """Say what is on this disk, as :meth:`state` does, by the sha256 of every file."""
-        state = self.state(manifest)
+        return max(map(self._check, model.members), key=_FROM_BEST.index)
+
+    def _check(self, manifest: Manifest) -> State:
+        state = self._state(manifest)
         source = self.source_path(manifest)
         if source.is_file() and sha256_of(source) != manifest.file.sha256:
             return "altered"
         return "altered" if state == "ready" and not _is_intact(self.converted_path(manifest)) else state
+
+    def make_ready(self, name: str) -> Model:
+        """Fetch, check and convert all that a model needs, a fused model's parts one after the other.
+
+        Raises
+        ------
+        ModelError, OutputError
+            As :meth:`fetch` and :meth:`converted`.
+        """
+        model = self.model(name)
+        for member in model.members:
+            self.fetch(member.name)
+            self.converted(member.name)
+        return model
 
     def fetch(self, name: str) -> Path:
         """Return a model's published file, fetching it where it is absent or altered.

@@ -103,17 +103,17 @@ class FakeEmbedder:
         return self._pin
 
     @property
-    def input(self) -> InputSpec:
-        """112 x 112 with ArcFace's template."""
-        return FAKE_INPUT
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """One, 112 x 112 with ArcFace's template."""
+        return (FAKE_INPUT,)
 
     @property
     def device(self) -> Device:
         """Always the CPU."""
         return Device("cpu")
 
-    def embed(self, crops: Sequence[Image]) -> Vectors:
-        """Return one template of unit length and eight values for each crop.
+    def embed(self, *crops: Sequence[Image]) -> Vectors:
+        """Return one template of unit length and eight values for each crop of the one sequence.
 
         Raises
         ------
@@ -122,9 +122,10 @@ class FakeEmbedder:
         """
         import numpy as np
 
+        (faces,) = crops
         columns, rows = _BLOCKS
-        vectors = np.zeros((len(crops), columns * rows), np.float64)
-        for number, crop in enumerate(crops):
+        vectors = np.zeros((len(faces), columns * rows), np.float64)
+        for number, crop in enumerate(faces):
             blocks = crop.mean(axis=2).reshape(rows, 112 // rows, columns, 112 // columns)
             vectors[number] = (blocks[:, 8:-8, :, 6:-6].mean(axis=(1, 3)) - 127.5).ravel()
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)

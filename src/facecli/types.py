@@ -152,7 +152,7 @@ class Sample:
     face
         The detection.
     crop
-        The aligned face that the embedder saw, BGR.
+        The aligned face that the embedder saw, BGR; of a fused embedder's crops, the first.
     vector
         The template, float32 of unit length.
     quality

@@ -9,12 +9,14 @@ import click
 
 from facecli.cli import _fetching, _options, _output, _render
 from facecli.errors import ExitStatus, UsageError
-from facecli.manifest import PackageSource
+from facecli.manifest import FusedManifest, Manifest, PackageSource
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from facecli.cli._output import Json
     from facecli.engine import Engine
-    from facecli.manifest import Manifest, Source
+    from facecli.manifest import Model, Source
     from facecli.registry import Registry
 
 accept_license = click.option(
@@ -61,7 +63,7 @@ def list_command(engine: Engine, *, as_json: bool) -> ExitStatus:
             m.task,
             str(m.dimension or "-"),
             m.licence.name if m.licence.commercial_use else f"{m.licence.name} (must be accepted)",
-            f"{m.file.size / 1e6:.1f} MB",
+            f"{_size(m) / 1e6:.1f} MB",
             registry.state(m),
             m.title,
         )
@@ -83,7 +85,7 @@ def info_command(engine: Engine, name: str, *, as_json: bool) -> ExitStatus:
       facecli models info sface
     """
     registry = engine.registry
-    manifest = registry.manifest(name)
+    manifest = registry.model(name)
     if as_json:
         _output.emit("models.info", {**_summary(registry, manifest), **_details(manifest)})
         return ExitStatus.ACCEPTED
@@ -105,13 +107,12 @@ def fetch_command(engine: Engine, names: tuple[str, ...], *, accept_license: boo
       facecli models fetch dlib
     """
     registry = engine.registry_for_fetching(
-        progress=_fetching.shown, accept_licences=frozenset(names if accept_license else ())
+        progress=_fetching.shown,
+        accept_licences=frozenset(_members(engine, names) if accept_license else ()),
     )
     for name in names:
-        manifest = registry.manifest(name)
-        registry.fetch(name)
-        registry.converted(name)
-        _output.say(f"{name}: ready ({manifest.licence.name}, {manifest.file.size / 1e6:.1f} MB)")
+        model = registry.make_ready(name)
+        _output.say(f"{name}: ready ({model.licence.name}, {_size(model) / 1e6:.1f} MB)")
     return ExitStatus.ACCEPTED
 
 
@@ -125,7 +126,7 @@ def build_command(engine: Engine, names: tuple[str, ...]) -> ExitStatus:
     Example (in the recipe of a machine image):
       facecli models fetch yunet sface && facecli models build yunet sface
     """
-    for name in names:
+    for name in _members(engine, names):
         session = engine.session(engine.registry.manifest(name))
         _output.say(f"{name}: built for {session.device}")
     return ExitStatus.ACCEPTED
@@ -194,7 +195,17 @@ def add_command(
     return ExitStatus.ACCEPTED
 
 
-def _summary(registry: Registry, manifest: Manifest) -> dict[str, Json]:
+def _members(engine: Engine, names: Sequence[str]) -> list[str]:
+    """Name the models of one file each that these models are made of, each once."""
+    return list(dict.fromkeys(member.name for name in names for member in engine.registry.model(name).members))
+
+
+def _size(model: Model) -> int:
+    """Return the bytes of all files that a model needs."""
+    return sum(member.file.size for member in model.members)
+
+
+def _summary(registry: Registry, manifest: Model) -> dict[str, Json]:
     """Return the facts of the list as data."""
     return {
         "name": manifest.name,
@@ -203,18 +214,16 @@ def _summary(registry: Registry, manifest: Manifest) -> dict[str, Json]:
         "dimension": manifest.dimension,
         "licence": manifest.licence.name,
         "commercial_use": manifest.licence.commercial_use,
-        "size": manifest.file.size,
-        "sha256": manifest.file.sha256,
+        "size": _size(manifest),
+        "sha256": manifest.file.sha256 if isinstance(manifest, Manifest) else None,
         "state": registry.state(manifest),
         "measured": manifest.measurement is not None,
     }
 
 
-def _details(manifest: Manifest) -> dict[str, Json]:
+def _details(manifest: Model) -> dict[str, Json]:
     """Return the rest as data."""
     measurement = manifest.measurement
-    sources: list[Json] = [_place(source) for source in manifest.sources]
-    spec = manifest.input
     points: list[Json] = [
         {
             "fmr": p.fmr,
@@ -230,9 +239,8 @@ def _details(manifest: Manifest) -> dict[str, Json]:
         "paper": manifest.paper,
         "licence_url": manifest.licence.url,
         "licence_note": manifest.licence.note,
-        "sources": sources,
         "conversion": manifest.conversion,
-        "input": {"size_px": [spec.width_px, spec.height_px], "colour": spec.colour},
+        **_made_of(manifest),
         "model": _render.pin_json(manifest.pin()) if manifest.dimension else None,
         "measurement": None
         if measurement is None
@@ -250,23 +258,43 @@ def _details(manifest: Manifest) -> dict[str, Json]:
     }
 
 
-def _told(registry: Registry, manifest: Manifest) -> list[tuple[str, str]]:
+def _made_of(model: Model) -> dict[str, Json]:
+    """Return, as data, the models that it is made of, or where its file comes from and what it wants."""
+    if isinstance(model, FusedManifest):
+        parts: list[Json] = [{"model": part.model.name, "weight": part.weight} for part in model.parts]
+        return {"parts": parts}
+    sources: list[Json] = [_place(source) for source in model.sources]
+    spec = model.input
+    return {"sources": sources, "input": {"size_px": [spec.width_px, spec.height_px], "colour": spec.colour}}
+
+
+def _files_told(model: Model) -> list[tuple[str, str]]:
+    """Return headed lines on the file and what it wants, or on the models that it is made of."""
+    if isinstance(model, FusedManifest):
+        return [("part", f"{part.model.name}, weight {part.weight:g}: {part.model.title}") for part in model.parts]
+    spec = model.input
+    return [
+        ("file", f"{model.file.name}, {model.file.size:,} bytes"),
+        ("sha256", model.file.sha256),
+        *(("source", _place(source)) for source in model.sources),
+        ("conversion", model.conversion),
+        ("input", f"{spec.width_px}x{spec.height_px} {spec.colour}, (x - {spec.mean}) * {spec.scale}"),
+    ]
+
+
+def _told(registry: Registry, manifest: Model) -> list[tuple[str, str]]:
     """Return headed lines for a person to read."""
-    licence, spec, measurement = manifest.licence, manifest.input, manifest.measurement
+    licence, measurement = manifest.licence, manifest.measurement
     lines = [
         ("name", manifest.name),
         ("title", manifest.title),
         ("task", manifest.task + (f", {manifest.dimension} values" if manifest.dimension else "")),
         ("paper", manifest.paper),
         ("licence", f"{licence.name}, {'free for' if licence.commercial_use else 'NOT free for'} commercial use"),
-        ("", licence.url),
+        *(("", url) for url in licence.url.split()),
         *((("", licence.note),) if licence.note else ()),
-        ("file", f"{manifest.file.name}, {manifest.file.size:,} bytes"),
-        ("sha256", manifest.file.sha256),
         ("here", registry.state(manifest)),
-        *(("source", _place(source)) for source in manifest.sources),
-        ("conversion", manifest.conversion),
-        ("input", f"{spec.width_px}x{spec.height_px} {spec.colour}, (x - {spec.mean}) * {spec.scale}"),
+        *_files_told(manifest),
     ]
     if measurement is None:
         return lines if manifest.dimension is None else [*lines, ("measured", "no: decisions need --threshold")]
