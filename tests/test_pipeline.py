@@ -65,8 +65,10 @@ def test_a_poor_face_stops_before_the_embedder():
 
 def test_quality_does_not_depend_on_the_embedders_crop():
     class Larger(FakeEmbedder):
-        input = dataclasses.replace(
-            FAKE_INPUT, width_px=224, height_px=224, points=tuple((x * 2, y * 2) for x, y in FAKE_INPUT.points)
+        inputs = (
+            dataclasses.replace(
+                FAKE_INPUT, width_px=224, height_px=224, points=tuple((x * 2, y * 2) for x, y in FAKE_INPUT.points)
+            ),
         )
 
     prepared = Pipeline(FakeDetector(), Larger()).prepare(drawn_photo(1))
