@@ -2,7 +2,7 @@
 # The main job on real photographs: enrol, verify, identify, and refuse. Run it with `make demo`.
 #
 # Every command is printed before it runs, and its exit status after it. The script fails if one status is not the
-# expected one, so it is a test as well. The gallery lives in a temporary folder and your configuration file is not read: nothing of yours is touched.
+# expected one, so it is a test as well. The gallery lives in a temporary folder, and your configuration file is not read.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
