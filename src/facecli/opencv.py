@@ -77,6 +77,8 @@ def quiet_libraries() -> None:
     libjpeg and libpng report damaged files with ``fprintf(stderr)`` and offer OpenCV's users no way to stop it. For a
     program to call once, at its start; a library must not do that to its host.
     """
+    if sys.stderr is None:  # it is closed, so there is nothing to keep
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
