@@ -314,8 +314,11 @@ class Forked:
         out, err = self.folder / "out", self.folder / "err"
         child = os.fork()
         if child == 0:
-            os.close(writer)
-            self._work(case, reader, out, err)
+            try:
+                os.close(writer)
+                self._work(case, reader, out, err)
+            finally:
+                os._exit(130)  # interrupted outside of its work; what is here is the parent's
         os.close(reader)
         tracer = subprocess.Popen(["strace", "-f", "-qq", *options, "-p", str(child)], stderr=subprocess.DEVNULL)
         while "TracerPid:\t0" in Path(f"/proc/{child}/status").read_text() and tracer.poll() is None:
