@@ -11,8 +11,8 @@ from facecli.manifest import InputSpec
 from facecli.runtime import Device
 
 
-def spec(colour="BGR", mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0)):
-    return InputSpec(width_px=4, height_px=2, colour=colour, mean=mean, scale=scale, points=((0.0, 0.0),))
+def spec(colour="BGR", mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0), *, mirror=False):
+    return InputSpec(4, 2, colour, mean, scale, points=((0.0, 0.0),), mirror=mirror)
 
 
 class Network:
@@ -28,8 +28,8 @@ class Network:
         return [self.answer(tensor).astype(np.float32)]
 
 
-def embedder(answer, *, dimension=3, **kwargs):
-    manifest = SimpleNamespace(name="tiny", dimension=dimension, input=spec(), pin=lambda: "pin")
+def embedder(answer, *, dimension=3, mirror=False, **kwargs):
+    manifest = SimpleNamespace(name="tiny", dimension=dimension, input=spec(mirror=mirror), pin=lambda: "pin")
     return OnnxEmbedder(Network(answer), manifest, **kwargs)
 
 
@@ -53,6 +53,19 @@ def test_templates_have_unit_length_and_the_order_of_the_crops():
     assert np.allclose(np.linalg.norm(found.astype(float), axis=1), 1, atol=1e-7)
     means = np.stack(crops(9)).mean(axis=(1, 2))
     assert np.allclose(found, means / np.linalg.norm(means, axis=1, keepdims=True), atol=1e-6)
+
+
+def test_a_mirrored_template_is_the_mean_direction_of_both_and_the_same_for_the_mirrored_face():
+    def left_column(tensor):
+        return tensor[:, :, :, 0].mean(axis=2)
+
+    faces = crops(5)
+    turned = [face[:, ::-1] for face in faces]
+    a, b = embedder(left_column).embed(faces).astype(float), embedder(left_column).embed(turned).astype(float)
+    mean = (a + b) / np.linalg.norm(a + b, axis=1, keepdims=True)
+    both = embedder(left_column, mirror=True, batch=2)
+    assert np.allclose(both.embed(faces), mean, atol=1e-6)
+    assert np.array_equal(both.embed(faces), both.embed(turned))
 
 
 def test_batches_are_no_larger_than_said():

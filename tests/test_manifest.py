@@ -155,12 +155,21 @@ def test_the_preprocessing_hash_is_fixed():
         {"mean": (0.0, 0.0, 1.0)},
         {"scale": (1.0, 1.0, 0.5)},
         {"points": ((0.0, 0.0),) * 5},
+        {"mirror": True},
     ],
 )
 def test_every_fact_about_pixels_changes_the_pin(change):
     manifest = manifests()["sface"]
     other = replace(manifest, input=replace(manifest.input, **change))
     assert other.pin() != manifest.pin()
+
+
+def test_mirroring_may_be_told_or_left_out(tmp_path):
+    told = f"{SFACE}\nmirror = true\n"
+    assert read_manifest(written(tmp_path, told)).input.mirror
+    assert not read_manifest(written(tmp_path, told.replace("mirror = true", "mirror = false"))).input.mirror
+    mirrored = read_manifest(written(tmp_path, told))
+    assert manifest_of(tomllib.loads(toml_of(mirrored)), tmp_path / "sface.toml").input == mirrored.input
 
 
 def test_whole_numbers_count_as_real_ones(tmp_path):

@@ -107,9 +107,16 @@ class OnnxEmbedder:
         parts = []
         for start in range(0, len(faces), self._batch):
             tensor = as_tensor(faces[start : start + self._batch], self._manifest.input)
-            raw = self._session.run(tensor)[0].reshape(len(tensor), -1)
-            parts.append(self._unit(raw))
+            unit = self._unit(self._run(tensor))
+            if self._manifest.input.mirror:
+                unit = self._unit(unit + self._unit(self._run(np.ascontiguousarray(tensor[..., ::-1]))))
+            parts.append(unit)
         return np.concatenate(parts)
+
+    def _run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the network says of each crop, ``(count, values)``."""
+        raw: NDArray[np.float32] = self._session.run(tensor)[0].reshape(len(tensor), -1)
+        return raw
 
     def _unit(self, raw: NDArray[np.float32]) -> Vectors:
         """Scale to unit length in float64, then round once; refuse what has no direction."""

@@ -146,6 +146,9 @@ class InputSpec:
     points
         Alignment template: where the five landmarks of :data:`facecli.types.Points` come to lie, as (x, y) in pixels of
         the input. Empty for a detector.
+    mirror
+        Whether an embedder looks at the crop's mirror image too: its template is then the mean direction of both, for
+        twice the time.
     """
 
     width_px: int
@@ -154,6 +157,7 @@ class InputSpec:
     mean: Triple
     scale: Triple
     points: tuple[tuple[float, float], ...]
+    mirror: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +412,10 @@ Model: TypeAlias = Manifest | FusedManifest
 
 def preprocessing_sha256(spec: InputSpec) -> str:
     """Return the SHA-256 of everything that happens to pixels, as canonical JSON (sorted keys, no spaces)."""
-    return _sha256_of_json({"alignment": ALIGNMENT, **asdict(spec)})
+    facts = {"alignment": ALIGNMENT, **asdict(spec)}
+    if not spec.mirror:
+        del facts["mirror"]  # pins are older than it
+    return _sha256_of_json(facts)
 
 
 def _sha256_of_json(value: object) -> str:
@@ -428,20 +435,16 @@ def read_model(path: Path) -> Model:
     Raises
     ------
     ConfigError
-        The file can't be read, is no TOML, or a key is unknown, missing or wrong; the message names file and key.
+        As of :func:`read_manifest`.
     """
     from facecli.manifest_reader import fused_of, manifest_of
 
+    def part(name: str) -> Manifest:
+        bundled = bundled_folder() / f"{name}.toml"  # facecli's own wins, as everywhere
+        return read_manifest(bundled if bundled.is_file() else path.with_name(bundled.name))
+
     data = _read_toml(path)
-    if "parts" not in data:
-        return manifest_of(data, path)
-    return fused_of(data, path, lambda name: read_manifest(_beside(path, name)))
-
-
-def _beside(path: Path, name: str) -> Path:
-    """Return where a part's manifest lies; facecli's own wins, as everywhere."""
-    bundled = bundled_folder() / f"{name}.toml"
-    return bundled if bundled.is_file() else path.with_name(bundled.name)
+    return fused_of(data, path, part) if "parts" in data else manifest_of(data, path)
 
 
 def read_manifest(path: Path) -> Manifest:

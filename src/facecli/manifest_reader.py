@@ -280,10 +280,11 @@ def _embedder_input(table: _Table) -> InputSpec:
     flat = table.reals("points")
     if len(flat) != 10:
         raise table.wrong("points", f"must hold 10 numbers (x and y of five points), not {len(flat)}")
-    return _input(table, tuple(zip(flat[::2], flat[1::2], strict=True)))
+    mirror = table.has("mirror") and table.flag("mirror")
+    return _input(table, tuple(zip(flat[::2], flat[1::2], strict=True)), mirror=mirror)
 
 
-def _input(table: _Table, points: tuple[tuple[float, float], ...]) -> InputSpec:
+def _input(table: _Table, points: tuple[tuple[float, float], ...], *, mirror: bool = False) -> InputSpec:
     return InputSpec(
         width_px=table.count("width_px"),
         height_px=table.count("height_px"),
@@ -291,6 +292,7 @@ def _input(table: _Table, points: tuple[tuple[float, float], ...]) -> InputSpec:
         mean=table.triple("mean"),
         scale=table.triple("scale"),
         points=points,
+        mirror=mirror,
     )
 
 
@@ -348,6 +350,7 @@ def toml_of(manifest: Manifest) -> str:
     pixels: list[tuple[str, object]] = [("width_px", spec.width_px), ("height_px", spec.height_px)]
     pixels += [("colour", spec.colour), ("mean", spec.mean), ("scale", spec.scale)]
     pixels += [("points", [value for point in spec.points for value in point])] if spec.points else []
+    pixels += [("mirror", True)] if spec.mirror else []
     return "\n".join(
         [
             _lines("", top),

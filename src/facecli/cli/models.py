@@ -265,7 +265,10 @@ def _made_of(model: Model) -> dict[str, Json]:
         return {"parts": parts}
     sources: list[Json] = [_place(source) for source in model.sources]
     spec = model.input
-    return {"sources": sources, "input": {"size_px": [spec.width_px, spec.height_px], "colour": spec.colour}}
+    return {
+        "sources": sources,
+        "input": {"size_px": [spec.width_px, spec.height_px], "colour": spec.colour, "mirror": spec.mirror},
+    }
 
 
 def _files_told(model: Model) -> list[tuple[str, str]]:
@@ -278,7 +281,11 @@ def _files_told(model: Model) -> list[tuple[str, str]]:
         ("sha256", model.file.sha256),
         *(("source", _place(source)) for source in model.sources),
         ("conversion", model.conversion),
-        ("input", f"{spec.width_px}x{spec.height_px} {spec.colour}, (x - {spec.mean}) * {spec.scale}"),
+        (
+            "input",
+            f"{spec.width_px}x{spec.height_px} {spec.colour}, (x - {spec.mean}) * {spec.scale}"
+            + (", and mirrored" if spec.mirror else ""),
+        ),
     ]
 
 
