@@ -3,8 +3,6 @@
 import builtins
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -40,12 +38,3 @@ def test_a_missing_library_is_named_with_its_package(monkeypatch, missing, packa
 def test_the_limit_is_in_place_before_opencv_is_loaded():
     opencv.load_cv2()
     assert int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]) <= 1 << 28
-
-
-def test_libraries_fall_silent_and_python_does_not():
-    code = (
-        "import os, sys; from facecli.opencv import quiet_libraries; quiet_libraries();"
-        "os.write(2, b'native'); print('python', file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == "python\n"

@@ -327,7 +327,9 @@ def _decode_with_pillow(data: bytes, kind: str, said: str, limits: ImageLimits) 
     plugin = AvifImagePlugin.AvifImageFile if kind == "avif" else HeifImageFile
     try:
         with plugin(io.BytesIO(data)) as opened:
-            _check_size(Size(*opened.size, cost=1.0 if opened.mode == "RGB" else 1.5), kind, said, limits)
+            _check_size(
+                Size(opened.width, opened.height, cost=1.0 if opened.mode == "RGB" else 1.5), kind, said, limits
+            )
             orientation = opened.getexif().get(0x112, 1)
             pixels = _out_of_pillow(opened)
     except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, MemoryError) as error:

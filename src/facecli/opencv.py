@@ -8,7 +8,6 @@ function that needs it, and none says ``import cv2``.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from functools import cache
 from typing import TYPE_CHECKING
@@ -69,19 +68,3 @@ def _remedy(message: str) -> str:
         if library in message:
             return hint
     return "install it: pip install --force-reinstall opencv-python"
-
-
-def quiet_libraries() -> None:
-    """Send what C libraries write to the process's standard error to nowhere; Python's own goes on as before.
-
-    libjpeg and libpng report damaged files with ``fprintf(stderr)`` and offer OpenCV's users no way to stop it. For a
-    program to call once, at its start; a library must not do that to its host.
-    """
-    if sys.stderr is None:  # it is closed, so there is nothing to keep
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors=sys.stderr.errors)
