@@ -38,6 +38,7 @@ from facecli.metrics.intervals import (
     quotient,
     resampled,
 )
+from facecli.metrics.pairs import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -373,11 +374,9 @@ def _collect(vectors: Floats, owner: Integers, floor: float) -> tuple[NDArray[np
     kind = np.dtype([("score", np.float64), ("first", np.int64), ("second", np.int64)])
     mated: list[NDArray[np.void]] = []
     other: list[NDArray[np.void]] = []
-    step = max(1, BLOCK_CELLS // len(vectors))
-    for top in range(0, len(vectors), step):
-        scores = vectors[top : top + step] @ vectors[top:].T
-        same = owner[top : top + step, None] == owner[None, top:]
-        upper = np.arange(scores.shape[1])[None, :] > np.arange(scores.shape[0])[:, None]
+    for piece in blocks(vectors, cells=BLOCK_CELLS):
+        top, scores, upper = piece.top, piece.scores, piece.upper
+        same = owner[top : top + len(scores), None] == owner[None, top:]
         for kept, records in ((same & upper, mated), (~same & upper & (scores >= floor), other)):
             row, column = np.nonzero(kept)
             block = np.empty(len(row), dtype=kind)
