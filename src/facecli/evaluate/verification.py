@@ -10,10 +10,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from facecli.metrics.curves import FMR_TARGETS, eer, fnmr_at_fmr
+from facecli.metrics.intervals import Method, Resampling, claimable, percentiles, rate, resampled, rule_of_3, supported
+
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from facecli.evaluate.trials import Trials
     from facecli.metrics.curves import DetCurve, Folds, Histogram
-    from facecli.metrics.intervals import Rate
+    from facecli.metrics.intervals import Rate, Total
     from facecli.types import ModelPin
+
+    Floats = NDArray[np.float64]
+    _Target = tuple[float, Support, float | None]
+
+GRID = 48
+"""Thresholds around the equal error rate at which the bootstrap looks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +191,8 @@ class VerificationReport:
         Where the figures come from.
     fta
         Photographs of which no template could be made. Their comparisons were not made.
+    fte
+        People of whom no photograph gave a template, so that they can't be enrolled; None where nobody was named.
     failures
         Each of those photographs.
     lost
@@ -199,6 +214,7 @@ class VerificationReport:
     title: str
     provenance: Provenance
     fta: Rate
+    fte: Rate | None
     failures: tuple[Failure, ...]
     lost: int
     curve: DetCurve
@@ -209,3 +225,168 @@ class VerificationReport:
     accuracy: Accuracy | None
     false_matches: tuple[ScoredPair, ...]
     false_non_matches: tuple[ScoredPair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """How many photographs gave a template; the fields are those of :class:`VerificationReport`."""
+
+    fta: Rate
+    fte: Rate | None
+    failures: tuple[Failure, ...]
+    lost: int
+
+
+def verification_report(
+    trials: Trials,
+    acquisition: Acquisition,
+    provenance: Provenance,
+    *,
+    accuracy: Accuracy | None = None,
+    resampling: Resampling | None = None,
+) -> VerificationReport:
+    """Measure comparisons that were made.
+
+    Parameters
+    ----------
+    trials
+        The comparisons.
+    acquisition
+        What could not be compared.
+    provenance
+        Where the comparisons come from.
+    accuracy
+        By folds, where the protocol has some.
+    resampling
+        Of the bootstrap.
+    """
+    chosen = resampling or Resampling()
+    targets = [_target(trials, target) for target in FMR_TARGETS]
+    thresholds = _thresholds(trials.curve, [threshold for _, _, threshold in targets])
+    rounds = _trial_rounds(trials, thresholds, chosen) if trials.independent else _rounds(trials, thresholds, chosen)
+    false_matches, false_non_matches = trials.worst()
+    return VerificationReport(
+        title=f"{provenance.data}: {provenance.model}",
+        provenance=provenance,
+        fta=acquisition.fta,
+        fte=acquisition.fte,
+        failures=acquisition.failures,
+        lost=acquisition.lost,
+        curve=trials.curve,
+        histogram=trials.histogram,
+        points=tuple(_point(trials, target, rounds, chosen) for target in targets),
+        eer=_equal_error(trials, rounds, chosen),
+        d_prime=trials.d_prime,
+        accuracy=accuracy,
+        false_matches=tuple(false_matches),
+        false_non_matches=tuple(false_non_matches),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rounds:
+    """Error rates of each bootstrap round at some thresholds, ``(rounds, k)``."""
+
+    thresholds: Floats
+    fmr: Floats
+    fnmr: Floats
+
+
+def _target(trials: Trials, target: float) -> _Target:
+    """Return a target, what the data can show there, and the threshold for it."""
+    units, curve = trials.units[1], trials.curve
+    if supported(target, units):
+        return target, Support.NUMBER, fnmr_at_fmr(curve, target)[1]
+    if claimable(target, units):
+        return target, Support.BOUND, fnmr_at_fmr(curve, 0.0)[1]
+    return target, Support.NOTHING, None
+
+
+def _thresholds(curve: DetCurve, wanted: list[float | None]) -> Floats:
+    """Return those wanted, and a grid around the equal error rate, rising."""
+    import numpy as np
+
+    limit = 4 * eer(curve)[0]
+    near = np.flatnonzero((curve.fmr <= limit) & (curve.fnmr <= limit))
+    grid = near[np.unique(np.linspace(0, len(near) - 1, min(GRID, len(near))).astype(np.int64))] if len(near) else near
+    return np.unique(np.concatenate([curve.thresholds[grid], [t for t in wanted if t is not None]]))
+
+
+def _rounds(trials: Trials, thresholds: Floats, resampling: Resampling) -> _Rounds:
+    """Draw people again, and count their comparisons at each threshold."""
+    import numpy as np
+
+    counts = trials.by_people(thresholds)
+    fmr, fnmr = (np.empty((resampling.rounds, len(thresholds))) for _ in range(2))
+    for rows, times in resampled(counts.people, resampling.rounds, seed=resampling.seed, cells=8 * counts.people):
+        fmr[rows] = _reached(counts.non_mated_levels, counts.non_mated, times)
+        fnmr[rows] = 1 - _reached(counts.mated_levels, counts.mated, times)
+    return _Rounds(thresholds, fmr, fnmr)
+
+
+def _reached(levels: tuple[Total, ...], everything: Total, times: Floats) -> Floats:
+    """Return the part of the comparisons that reach each threshold in each round; NaN where none was drawn."""
+    import numpy as np
+
+    counted = np.stack([level(times) for level in levels], axis=1)
+    reached = np.cumsum(counted[:, ::-1], axis=1)[:, ::-1]
+    drawn = everything(times)[:, None]
+    rates: Floats = np.divide(reached, drawn, out=np.full(reached.shape, np.nan), where=drawn > 0)
+    return rates
+
+
+def _trial_rounds(trials: Trials, thresholds: Floats, resampling: Resampling) -> _Rounds:
+    """Draw independent comparisons again: how many fall between two thresholds is multinomial."""
+    import numpy as np
+
+    generator = np.random.default_rng(resampling.seed)
+    curve = trials.curve
+    at = np.array([curve.at(threshold) for threshold in thresholds])
+    rates = []
+    for count, reached in ((curve.non_mated, at[:, 0]), (curve.mated, 1 - at[:, 1])):
+        parts = np.clip(-np.diff(np.concatenate([[1.0], reached, [0.0]])), 0, 1)
+        drawn = generator.multinomial(count, parts / parts.sum(), size=resampling.rounds)
+        rates.append(1 - np.cumsum(drawn, axis=1)[:, :-1] / count)
+    return _Rounds(thresholds, rates[0], 1 - rates[1])
+
+
+def _point(trials: Trials, wanted: _Target, rounds: _Rounds, resampling: Resampling) -> Point:
+    """Measure one operating point."""
+    import numpy as np
+
+    target, support, threshold = wanted
+    if threshold is None:
+        return Point(target, support, None, None, None)
+    curve, column = trials.curve, int(np.searchsorted(rounds.thresholds, threshold))
+    counted = []
+    for value, trial_count, units, drawn in zip(
+        curve.at(threshold),
+        (curve.non_mated, curve.mated),
+        trials.units[::-1],
+        (rounds.fmr[:, column], rounds.fnmr[:, column]),
+        strict=True,
+    ):
+        over_people = None if trials.independent else percentiles(drawn, resampling.confidence)
+        counted.append(rate(round(value * trial_count), trial_count, over_people=over_people, units=units))
+    return Point(target, support, threshold, *counted)
+
+
+def _equal_error(trials: Trials, rounds: _Rounds, resampling: Resampling) -> EqualError:
+    """Return the equal error rate; each round's is where its own rates cross."""
+    import numpy as np
+
+    value, threshold = eer(trials.curve)
+    if value == 0:
+        bound = max(rule_of_3(units) for units in trials.units)
+        return EqualError(None, 0.0, bound, Method.RULE_OF_3, threshold)
+    ends = np.ones((len(rounds.fmr), 1))
+    fmr = np.hstack([ends, rounds.fmr, 0 * ends])
+    fnmr = np.hstack([0 * ends, rounds.fnmr, ends])
+    row, crossed = np.arange(len(fmr)), np.argmax(fnmr >= fmr, axis=1)
+    crossed = np.maximum(crossed, 1)  # a round with NaN has no crossing, and stays NaN
+    before, after = ((fnmr - fmr)[row, crossed - shift] for shift in (1, 0))
+    part = np.divide(before, before - after, out=np.zeros(len(row)), where=before != after)
+    crossing = fnmr[row, crossed - 1] + part * (fnmr[row, crossed] - fnmr[row, crossed - 1])
+    low, high = percentiles(crossing, resampling.confidence)
+    method = Method.TRIALS if trials.independent else Method.PEOPLE
+    return EqualError(value, min(low, value), max(high, value), method, threshold)

@@ -45,6 +45,8 @@ class Method(StrEnum):
 
     EXACT = "Clopper-Pearson"
     """Independent trials."""
+    TRIALS = "bootstrap over trials"
+    """Independent trials, of a figure that is no plain rate."""
     PEOPLE = "bootstrap over people"
     RULE_OF_3 = "rule of 3"
     """No error (or nothing but errors): only a bound, one-sided."""
@@ -201,11 +203,17 @@ def people_bootstrap(
 
     chosen = resampling or Resampling()
     draws = resampled(people, chosen.rounds, seed=chosen.seed, cells=people)
-    values = np.concatenate([statistic(times) for _, times in draws])
+    return percentiles(np.concatenate([statistic(times) for _, times in draws]), chosen.confidence)
+
+
+def percentiles(values: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the two-sided interval of a bootstrap's rounds, ``(rounds,)``, without those that are NaN; (0, 1) of none."""
+    import numpy as np
+
     values = values[~np.isnan(values)]
     if not len(values):
         return 0.0, 1.0
-    tail = (1 - chosen.confidence) / 2
+    tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
