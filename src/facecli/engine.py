@@ -104,6 +104,15 @@ class Engine:
         """Return the registry of ``models fetch``: it may touch the network (unless offline) and accept licences."""
         return replace(self.registry, may_fetch=True, progress=progress, accept_licences=accept_licences)
 
+    def for_model(self, name: str) -> Engine:
+        """Return an engine with another embedder and otherwise the same settings; this one where it is the same."""
+        if name == self.settings.model:
+            return self
+        configuration = Configuration(
+            replace(self.settings, model=name), {**self.configuration.origins, "model": "flag"}
+        )
+        return type(self)(configuration, may_fetch=self._may_fetch, progress=self._progress)
+
     @cached_property
     def manifest(self) -> Model:
         """The embedder's manifest."""

@@ -3,9 +3,9 @@
 One SQLite file in the user's cache. A template is found by the photograph's content (SHA-256) and a *context*, which
 holds everything else that it depends on: the embedder's pin, the detector's, device, face policy, detection options,
 quality floors, the versions of the libraries and the very code of the pipeline. Each row carries a digest, so damage is
-found and the photograph embedded again; the oldest rows go when there are too many. The file can be deleted at any time.
+found and the photograph embedded again; the oldest rows go when there are too many. The file may be deleted any time.
 
-A template is biometric data: the file is readable by its owner alone, and nothing is kept with ``--no-cache``.
+A template is biometric data: the file is readable by its owner alone, and nothing is kept with ``--fresh``.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from facecli.errors import UsageError
 from facecli.evaluate.embedding import embed_images
 from facecli.evaluate.trials import Crossed, Listed
 from facecli.evaluate.verification import Accuracy, Acquisition, Provenance, verification_report
-from facecli.metrics.curves import accuracy_10_fold
-from facecli.metrics.intervals import of_pairs, of_people, people_bootstrap, quotient, rate
+from facecli.metrics.curves import accuracy_10_fold, best_threshold
+from facecli.metrics.intervals import of_people, people_bootstrap, quotient, rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,8 +117,9 @@ def evaluate_scores(scores: Scores, name: str, conduct: Conduct) -> Evaluation:
     if scores.first_person is not None and scores.second_person is not None:
         names, index = np.unique(np.concatenate([scores.first_person, scores.second_person]), return_inverse=True)
         people, (first, second) = names.tolist(), index.reshape(2, -1)
-    named = scores.first is not None and scores.second is not None
-    sources = np.stack([scores.first, scores.second], axis=1) if named else None
+    sources = None
+    if scores.first is not None and scores.second is not None:
+        sources = np.stack([scores.first, scores.second], axis=1)
     trials = Listed(scores.score, scores.mated, first, second, people, sources)
     told = f"{len(scores.score):,} scores" + ("" if people else ", taken as independent: nobody is named")
     where = Provenance(
@@ -213,7 +214,9 @@ def _accuracy(trials: Listed, fold: NDArray[np.int64] | None, conduct: Conduct) 
     if not trials.independent:
         value = quotient(_of(trials, right), _of(trials, np.ones(len(right), bool)))
         over_people = people_bootstrap(value, len(trials.people), conduct.resampling)
-    return Accuracy(folds, rate(folds.correct, folds.trials, over_people=over_people, units=sum(trials.units)))
+    counted = rate(folds.correct, folds.trials, over_people=over_people, units=sum(trials.units))
+    best = best_threshold(trials.scores, trials.mated)
+    return Accuracy(folds, counted, float(np.mean((trials.scores >= best) == trials.mated)), best)
 
 
 def _of(trials: Listed, chosen: NDArray[np.bool_]) -> Total:

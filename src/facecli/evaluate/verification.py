@@ -14,6 +14,8 @@ from facecli.metrics.curves import FMR_TARGETS, eer, fnmr_at_fmr
 from facecli.metrics.intervals import Method, Resampling, claimable, percentiles, rate, resampled, rule_of_3, supported
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from facecli.types import ModelPin
 
     Floats = NDArray[np.float64]
-    _Target = tuple[float, Support, float | None]
+    _Target: TypeAlias = "tuple[float, Support, float | None]"
 
 GRID = 48
 """Thresholds around the equal error rate at which the bootstrap looks for it."""
@@ -152,10 +154,14 @@ class Accuracy:
         Each fold at the threshold that was best on the others.
     rate
         Of right decisions over all folds, with its interval.
+    best, best_threshold
+        The accuracy at the one threshold that is best for all comparisons: optimistic, since it was chosen on them.
     """
 
     folds: Folds
     rate: Rate
+    best: float
+    best_threshold: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,24 @@ def det_curve(mated: ArrayLike, non_mated: ArrayLike) -> DetCurve:
     )
 
 
+def thinned(curve: DetCurve, *, points: int = 1000) -> DetCurve:
+    """Return a curve with about so many points: enough to draw it, also on logarithmic and on normal-deviate axes.
+
+    Points are kept evenly along the logarithms of both rates; each that is kept is as exact as before.
+    """
+    import numpy as np
+
+    if len(curve.thresholds) <= points:
+        return curve
+    smallest = 0.5 / max(curve.mated, curve.non_mated)
+    last = len(curve.thresholds) - 1
+    falling, rising = (np.log(np.maximum(rates, smallest)) for rates in (curve.fmr, curve.fnmr))
+    kept = np.unique(
+        np.concatenate([[0, last], last - _spaced(falling[::-1], points // 2), _spaced(rising, points // 2)])
+    )
+    return DetCurve(curve.thresholds[kept], curve.fmr[kept], curve.fnmr[kept], curve.mated, curve.non_mated)
+
+
 def eer(curve: DetCurve) -> tuple[float, float]:
     """Return the equal error rate and a threshold there.
 
@@ -325,6 +343,15 @@ class ScoreSummary:
         coarse = np.add.reduceat(self._counts[:, : used[-1] + 1], starts, axis=1)
         edges = np.append(starts, starts[-1] + width) / STEPS - REACH
         return Histogram(edges, coarse[1], coarse[0])
+
+
+def _spaced(rising: Floats, count: int) -> Integers:
+    """Return indices at which values that rise are about evenly spaced."""
+    import numpy as np
+
+    places = np.searchsorted(rising, np.linspace(rising[0], rising[-1], count))
+    spaced: Integers = np.minimum(places, len(rising) - 1).astype(np.int64)
+    return spaced
 
 
 def _d_prime(mean: float, variance: float, other_mean: float, other_variance: float) -> float:

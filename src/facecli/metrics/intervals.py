@@ -207,7 +207,7 @@ def people_bootstrap(
 
 
 def percentiles(values: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the two-sided interval of a bootstrap's rounds, ``(rounds,)``, without those that are NaN; (0, 1) of none."""
+    """Return the two-sided interval of a bootstrap's rounds, ``(rounds,)``, NaN left out; (0, 1) of none."""
     import numpy as np
 
     values = values[~np.isnan(values)]

@@ -1,0 +1,263 @@
+"""What an evaluation found, as text and as JSON: the same facts in both, each figure with its interval and trials."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from facecli.cli import _output
+from facecli.evaluate.verification import Support
+from facecli.metrics.curves import thinned
+from facecli.metrics.intervals import RULE_OF_30, Method
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from facecli.cli._output import Json
+    from facecli.evaluate.verification import (
+        Accuracy,
+        EqualError,
+        Failure,
+        Point,
+        Provenance,
+        ScoredPair,
+        VerificationReport,
+    )
+    from facecli.metrics.intervals import Rate
+
+    Row = tuple[str, str, str, str, str, str]
+    """What, its value, its interval, what was counted, the threshold, and a remark."""
+
+HEADINGS = ("", "value", "95 % interval", "counted", "threshold", "")
+
+
+def show(reports: Sequence[VerificationReport]) -> None:
+    """Print reports on the same data as one table, the models' figures one below the other."""
+    for failure in reports[0].failures:
+        _output.note(f"no template: {failure.message}")
+    where = reports[0].provenance
+    _output.say(f"{where.data}: {comparisons(reports[0])}", bold=True)
+    several = len(reports) > 1
+    rows = [_rows(report) for report in reports]
+    table = [
+        (row[0], *([report.provenance.model] if several else []), *row[1:])
+        for same in zip(*rows, strict=True)
+        for report, row in zip(reports, same, strict=True)
+    ]
+    _output.table((HEADINGS[0], *(["model"] if several else []), *HEADINGS[1:]), table)
+    _remarks(reports)
+
+
+def comparisons(report: VerificationReport) -> str:
+    """Say what was compared."""
+    where, curve = report.provenance, report.curve
+    people = f" of {where.people:,} people" if where.people else ""
+    lost = f"; {report.lost:,} could not be made" if report.lost else ""
+    return f"{curve.mated:,} mated and {curve.non_mated:,} non-mated comparisons{people} ({where.protocol}{lost})"
+
+
+def _rows(report: VerificationReport) -> list[Row]:
+    """Return the figures of one report, always in the same order."""
+    rows = []
+    if report.provenance.images:
+        rows.append(_rate_row("failures to acquire (FTA)", report.fta))
+    if report.fte is not None:
+        rows.append(_rate_row("people without template (FTE)", report.fte))
+    if report.accuracy is not None:
+        rows.extend(_accuracy_rows(report.accuracy))
+    rows.append(_equal_error_row(report.eer))
+    rows.append(("d'", f"{report.d_prime:.2f}", "", "", "", ""))
+    rows.extend(_point_row(point) for point in report.points)
+    return rows
+
+
+def _rate_row(what: str, rate: Rate, *, threshold: str = "", remark: str = "") -> Row:
+    return what, value(rate), interval(rate), f"{rate.errors:,} / {rate.trials:,}", threshold, remark
+
+
+def _accuracy_rows(accuracy: Accuracy) -> list[Row]:
+    """Return the accuracy by folds, and at the best threshold."""
+    folds = accuracy.folds
+    spread = f"standard error {percent(folds.standard_error)}"
+    return [
+        _rate_row(f"accuracy, {len(folds.accuracies)} folds", accuracy.rate, remark=spread),
+        (
+            "accuracy, best threshold",
+            percent(accuracy.best),
+            "",
+            "",
+            f"{accuracy.best_threshold:.4f}",
+            "optimistic: chosen on the same data",
+        ),
+    ]
+
+
+def _equal_error_row(found: EqualError) -> Row:
+    """Return the equal error rate."""
+    shown = f"< {percent(found.high)}" if found.value is None else percent(found.value)
+    between = "" if found.value is None else f"{percent(found.low)} to {percent(found.high)}"
+    return "equal error rate (EER)", shown, between, "", f"{found.threshold:.4f}", ""
+
+
+def _point_row(point: Point) -> Row:
+    """Return what can be said at one target FMR."""
+    what = f"TAR at FMR {point.target:g}"
+    if point.threshold is None or point.fmr is None or point.fnmr is None:
+        return what, "-", "", "", "", "can't be shown: too few people"
+    threshold, accepted = f"{point.threshold:.4f}", point.fnmr.complement()
+    if point.support is Support.BOUND:
+        shown, counted = f">= {percent(accepted.low)}", f"{accepted.errors:,} / {accepted.trials:,}"
+        return (
+            what,
+            shown,
+            "",
+            counted,
+            threshold,
+            f"bound: no false match in {point.fmr.trials:,}, FMR {value(point.fmr)}",
+        )
+    observed = f"FNMR {value(point.fnmr)}; FMR {value(point.fmr)} ({interval(point.fmr)}), {point.fmr.errors:,} errors"
+    return _rate_row(what, accepted, threshold=threshold, remark=observed)
+
+
+def _remarks(reports: Sequence[VerificationReport]) -> None:
+    """Say how to read what stands above, as far as it is there."""
+    rates = [rate for report in reports for rate in _all_rates(report)]
+    methods = sorted({str(rate.method) for rate in rates} - {Method.NONE, Method.RULE_OF_3})
+    _output.say(f"intervals: {', '.join(methods) or 'none'}; {_trials_said(reports[0])}")
+    if any(rate.value is None for rate in rates) or any(p.support is not Support.NUMBER for p in reports[0].points):
+        _output.say("< and >= are bounds (95 %): the data can't show a number there (rules of 3 and of 30)")
+    if any(rate.value is not None and rate.few for rate in rates):
+        _output.say(f"~ stands for fewer than {RULE_OF_30} errors: more data could move the number by 30 % or more")
+
+
+def _trials_said(report: VerificationReport) -> str:
+    """Say what was taken for independent."""
+    point = next((p for p in report.points if p.fmr is not None and p.fnmr is not None), None)
+    if point is None or point.fmr is None or point.fnmr is None or report.provenance.people is None:
+        return "every comparison is taken as independent"
+    return f"{point.fnmr.units:,} people are in mated and {point.fmr.units:,} pairs of people in non-mated comparisons"
+
+
+def _all_rates(report: VerificationReport) -> list[Rate]:
+    """Return every rate that is shown."""
+    points = [rate for point in report.points for rate in (point.fmr, point.fnmr) if rate is not None]
+    return [*points, *([report.accuracy.rate] if report.accuracy else [])]
+
+
+def value(rate: Rate) -> str:
+    """Write a rate, or the bound that stands in its place."""
+    if rate.value is not None:
+        return f"~{percent(rate.value)}" if rate.few else percent(rate.value)
+    if rate.trials == 0:
+        return "-"
+    return f"< {percent(rate.high)}" if rate.errors == 0 else f"> {percent(rate.low)}"
+
+
+def interval(rate: Rate) -> str:
+    """Write a rate's interval; a bound has none."""
+    return "" if rate.value is None else f"{percent(rate.low)} to {percent(rate.high)}"
+
+
+def percent(number: float) -> str:
+    """Write a rate in percent: two decimals, or more where it would else look like 0 or 100."""
+    distance = min(abs(number), abs(1 - number)) * 100
+    decimals = 2 if distance == 0 or distance >= 0.1 else min(8, 1 - math.floor(math.log10(distance)))
+    return f"{number * 100:.{decimals}f} %"
+
+
+def report_json(report: VerificationReport) -> dict[str, Json]:
+    """Return a report as data."""
+    curve = thinned(report.curve)
+    return {
+        "kind": "verification",
+        "status": 0,
+        "title": report.title,
+        "provenance": provenance_json(report.provenance),
+        "mated": report.curve.mated,
+        "non_mated": report.curve.non_mated,
+        "lost": report.lost,
+        "fta": rate_json(report.fta),
+        "fte": None if report.fte is None else rate_json(report.fte),
+        "failures": [failure_json(failure) for failure in report.failures],
+        "eer": {**asdict(report.eer), "method": str(report.eer.method)},
+        "d_prime": report.d_prime if math.isfinite(report.d_prime) else None,
+        "accuracy": None if report.accuracy is None else _accuracy_json(report.accuracy),
+        "points": [_point_json(point) for point in report.points],
+        "curve": {"thresholds": curve.thresholds.tolist(), "fmr": curve.fmr.tolist(), "fnmr": curve.fnmr.tolist()},
+        "histogram": {
+            "edges": report.histogram.edges.tolist(),
+            "mated": report.histogram.mated.tolist(),
+            "non_mated": report.histogram.non_mated.tolist(),
+        },
+        "false_matches": [_pair_json(pair) for pair in report.false_matches],
+        "false_non_matches": [_pair_json(pair) for pair in report.false_non_matches],
+    }
+
+
+def rate_json(rate: Rate) -> dict[str, Json]:
+    """Return a rate as data; ``value`` is null where only the bound is supported."""
+    return {
+        "value": rate.value,
+        "errors": rate.errors,
+        "trials": rate.trials,
+        "low": rate.low,
+        "high": rate.high,
+        "method": str(rate.method),
+        "units": rate.units,
+    }
+
+
+def provenance_json(where: Provenance) -> dict[str, Json]:
+    """Return where figures come from as data."""
+    return {
+        "model": where.model,
+        "pin": None if where.pin is None else asdict(where.pin),
+        "device": where.device,
+        "versions": dict(where.versions),
+        "settings": dict(where.settings),
+        "data": where.data,
+        "protocol": where.protocol,
+        "people": where.people,
+        "images": where.images,
+        "date": where.date,
+    }
+
+
+def failure_json(failure: Failure) -> dict[str, Json]:
+    """Return a failure to acquire as data."""
+    return {"source": failure.source, "kind": failure.kind, "message": failure.message}
+
+
+def _point_json(point: Point) -> dict[str, Json]:
+    """Return an operating point as data."""
+    return {
+        "target": point.target,
+        "support": str(point.support),
+        "threshold": point.threshold,
+        "fmr": None if point.fmr is None else rate_json(point.fmr),
+        "fnmr": None if point.fnmr is None else rate_json(point.fnmr),
+        "tar": None if point.fnmr is None else rate_json(point.fnmr.complement()),
+    }
+
+
+def _accuracy_json(accuracy: Accuracy) -> dict[str, Json]:
+    """Return the accuracy by folds as data."""
+    folds = accuracy.folds
+    return {
+        **rate_json(accuracy.rate),
+        "folds": [
+            {"accuracy": share, "threshold": threshold}
+            for share, threshold in zip(folds.accuracies, folds.thresholds, strict=True)
+        ],
+        "mean": folds.mean,
+        "standard_error": folds.standard_error,
+        "best": accuracy.best,
+        "best_threshold": accuracy.best_threshold,
+    }
+
+
+def _pair_json(pair: ScoredPair) -> dict[str, Json]:
+    """Return one comparison as data."""
+    told: dict[str, Json] = asdict(pair)
+    return told

@@ -1,0 +1,209 @@
+"""``facecli evaluate``: how good a system is on labelled data."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facecli.cli import _evaluation, _options, _output
+from facecli.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from facecli.engine import Engine
+    from facecli.evaluate.protocols import Protocol
+    from facecli.evaluate.running import Evaluation, Watch
+
+SETTINGS = tuple(name for name in _options.PIPELINE if name != "model")
+
+
+@click.group("evaluate")
+def evaluate_command() -> None:
+    """Measure how good a system is on labelled data.
+
+    Error rates as ISO/IEC 19795-1 defines them, each with its interval and its number of trials. What the data can't
+    show is told as the bound that they allow, never as a number. docs/evaluation.md explains every figure.
+
+    \b
+    Examples:
+      facecli evaluate pairs lfw/pairs.txt --images lfw/images --faces center
+      facecli evaluate folder people/          # people/alice/*.jpg, people/bob/*.jpg, ...
+      facecli evaluate scores other-system.csv
+      facecli evaluate identify people/
+    """
+
+
+_models = click.option(
+    "--model", "embedders", multiple=True, metavar="NAME", help="The embedder; give it several times to compare some."
+)
+_fresh = click.option("--fresh", is_flag=True, help="Embed every photograph anew, and keep no templates in the cache.")
+_rounds = click.option(
+    "--rounds", type=click.IntRange(20, 100_000), default=1000, show_default=True, help="Bootstrap rounds."
+)
+_seed = click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn at random.")
+
+
+@evaluate_command.command("pairs")
+@click.argument("pairs", metavar="PAIRS")
+@click.option("--images", metavar="PATH", help="Folder of the photographs; by default that of the list.")
+@_models
+@_fresh
+@_rounds
+@_seed
+@_options.as_json
+@_options.configured(*SETTINGS)
+def pairs_command(
+    engine: Engine,
+    pairs: str,
+    *,
+    images: str | None,
+    embedders: tuple[str, ...],
+    fresh: bool,
+    rounds: int,
+    seed: int,
+    as_json: bool,
+) -> ExitStatus:
+    """Measure on listed pairs: LFW's pairs.txt, or CSV with the columns first, second and same.
+
+    A list in LFW's format names NAME/NAME_0001.jpg below --images; its folds give the accuracy as LFW's View 2 has
+    it. A CSV may also have the columns first_person, second_person and fold.
+
+    \b
+    Examples:
+      facecli evaluate pairs lfw/pairs.txt --images lfw/images --faces center --model sface --model dlib
+      facecli evaluate pairs door.csv --json | jq '.points[] | {target, tar}'
+    """
+    from facecli.evaluate.protocols import read_csv_pairs, read_lfw_pairs
+
+    path = Path(pairs)
+    folder = path.parent if images is None else Path(images)
+    protocol = (read_csv_pairs if path.suffix in {".csv", ".tsv"} else read_lfw_pairs)(path, folder)
+    found = _evaluated(engine, protocol, pairs, embedders, fresh=fresh, draws=(rounds, seed))
+    return _told(found, as_json=as_json)
+
+
+@evaluate_command.command("folder")
+@click.argument("folder", metavar="FOLDER")
+@click.option(
+    "--sample", type=click.IntRange(1), metavar="N", help="Make only N of the non-mated comparisons, drawn at random."
+)
+@_models
+@_fresh
+@_rounds
+@_seed
+@_options.as_json
+@_options.configured(*SETTINGS)
+def folder_command(
+    engine: Engine,
+    folder: str,
+    *,
+    sample: int | None,
+    embedders: tuple[str, ...],
+    fresh: bool,
+    rounds: int,
+    seed: int,
+    as_json: bool,
+) -> ExitStatus:
+    """Measure on a folder with one sub-folder a person: every photograph against every other.
+
+    A CSV file with the columns name and image will do, too. The comparisons are made in blocks, so thousands of
+    photographs need little memory; intervals come from a bootstrap over people.
+
+    \b
+    Examples:
+      facecli evaluate folder people/
+      facecli evaluate folder people/ --sample 100000 --json
+    """
+    from facecli.evaluate.protocols import read_folder, sampled
+
+    protocol = read_folder(Path(folder))
+    if sample is not None:
+        protocol = sampled(protocol, sample, seed=seed)
+    found = _evaluated(engine, protocol, folder, embedders, fresh=fresh, draws=(rounds, seed))
+    return _told(found, as_json=as_json)
+
+
+@evaluate_command.command("scores")
+@click.argument("files", nargs=-1, required=True, metavar="SCORES...")
+@click.option("--distance", is_flag=True, help="The scores are distances: lower is closer.")
+@_rounds
+@_seed
+@_options.as_json
+def scores_command(files: tuple[str, ...], *, distance: bool, rounds: int, seed: int, as_json: bool) -> ExitStatus:
+    """Measure the scores of any system, read from CSV, TSV, NDJSON or npz.
+
+    The columns are score and mated (1 or 0). With first_person and second_person the intervals come from a bootstrap
+    over people; without them every comparison is taken as independent, which makes intervals too narrow where people
+    come more than once. The columns first, second (names of the samples) and fold may be there as well.
+
+    \b
+    Examples:
+      facecli evaluate scores ours.csv theirs.ndjson
+      facecli evaluate scores --distance euclidean.npz --json
+    """
+    from facecli.evaluate.protocols import read_scores
+    from facecli.evaluate.running import Conduct, evaluate_scores
+    from facecli.metrics.intervals import Resampling
+
+    found = [
+        evaluate_scores(
+            read_scores(Path(file), distance=distance),
+            Path(file).stem,
+            Conduct(file, resampling=Resampling(rounds, seed=seed)),
+        )
+        for file in files
+    ]
+    return _told(found, as_json=as_json)
+
+
+def _evaluated(
+    engine: Engine,
+    protocol: Protocol,
+    data: str,
+    embedders: Sequence[str],
+    *,
+    fresh: bool,
+    draws: tuple[int, int],
+) -> list[Evaluation]:
+    """Evaluate each model on the same data, with a bar on each long step."""
+    from facecli.evaluate.running import Conduct, evaluate_images
+    from facecli.metrics.intervals import Resampling
+
+    found = []
+    with watching() as watch:
+        conduct = Conduct(data, keep=not fresh, resampling=Resampling(draws[0], seed=draws[1]), watch=watch)
+        for name in embedders or (engine.settings.model,):
+            one = engine.for_model(name)
+            found.append(evaluate_images(one, protocol, conduct))
+            engine.fell_back = engine.fell_back or one.fell_back
+    return found
+
+
+def _told(found: Sequence[Evaluation], *, as_json: bool) -> ExitStatus:
+    """Print what was found; a photograph without a template is a result here, and no failure of the command."""
+    reports = [evaluation.report for evaluation in found]
+    if as_json:
+        for report in reports:
+            _output.emit("evaluate", _evaluation.report_json(report))
+    else:
+        _evaluation.show(reports)
+    return ExitStatus.ACCEPTED
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Show a bar for each long step, on stderr and only where that is a terminal."""
+    with _output.progress(unit="photographs") as bar:
+        tasks = {}
+
+        def watch(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total, rate="-")
+            speed = bar.tasks[tasks[what]].speed
+            bar.update(tasks[what], completed=done, rate=f"{speed:.1f}" if speed else "-")
+
+        yield watch
