@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from facecli.errors import NotEnrolledError, UnsupportedPointError
+from facecli.errors import NotEnrolledError, UnsupportedPointError, UsageError
 from facecli.gallery import Gallery, NewTemplate
+from facecli.manifest import Calibration, EvidenceWeight
 from facecli.recognition import Rules, compare, compare_with_person, identify
 from facecli.thresholds import PointKind
 from facecli.types import Box, Face, ModelPin, Quality, Sample
@@ -119,3 +122,89 @@ def test_a_person_of_many_templates_needs_a_stricter_threshold(tmp_path):
         assert decision.point.threshold > 0.98
         with pytest.raises(UnsupportedPointError):
             compare_with_person(sample(1), "alice", gallery, replace(RULES, strict=True))
+
+
+# --- a calibrated gallery --------------------------------------------------------------------------------------------
+
+OWN = replace(
+    MEASUREMENT,
+    data="the staff",
+    status="calibrated",
+    points=tuple(replace(point, threshold=point.threshold - 0.1) for point in MEASUREMENT.points),
+)
+CALIBRATION = Calibration(OWN, fmr=1e-3, fpir=0.005, weight=EvidenceWeight(20.0, -10.0, -2.5, 5.0))
+
+
+@pytest.fixture
+def calibrated(gallery):
+    gallery.calibrate(CALIBRATION)
+    return gallery
+
+
+def claim(gallery, rules):
+    return compare_with_person(sample(3), "person 03", gallery, rules)
+
+
+def test_a_calibrated_gallery_decides_by_its_own_points_and_says_so(calibrated):
+    decision = claim(calibrated, RULES)
+    assert decision.point.threshold == pytest.approx(0.85)
+    assert (decision.point.target, decision.point.status, decision.point.data) == (1e-3, "calibrated", "the staff")
+    (found,) = identify([sample(3)], calibrated, RULES)
+    assert (found.point.target, found.point.status) == (0.005, "calibrated")
+    assert found.point.threshold >= decision.point.threshold
+
+
+def test_a_target_from_the_environment_or_a_file_can_tighten_and_not_loosen(calibrated):
+    for asked, held in ((1e-4, 1e-4), (1e-2, 1e-3)):
+        assert claim(calibrated, replace(RULES, fmr=asked, given=frozenset({"fmr"}))).point.target == held
+    for asked, held in ((1e-3, 1e-3), (0.5, 0.005)):
+        rules = replace(RULES, fpir=asked, given=frozenset({"fpir"}))
+        assert identify([sample(3)], calibrated, rules)[0].point.target == held
+
+
+def test_a_looser_flag_is_an_error_and_a_stricter_one_counts(calibrated):
+    fmr, fpir = frozenset({"fmr"}), frozenset({"fpir"})
+    assert claim(calibrated, replace(RULES, fmr=1e-4, given=fmr, flags=fmr)).point.target == 1e-4
+    with pytest.raises(UsageError, match=r"--fmr 0.01 is looser than this gallery allows"):
+        claim(calibrated, replace(RULES, fmr=1e-2, given=fmr, flags=fmr))
+    with pytest.raises(UsageError, match=r"--fpir 0.1 is looser"):
+        identify([sample(3)], calibrated, replace(RULES, fpir=0.1, given=fpir, flags=fpir))
+
+
+def test_a_threshold_by_hand_can_tighten_and_not_loosen(calibrated):
+    decision = claim(calibrated, replace(RULES, threshold=0.9))
+    assert (decision.point.threshold, decision.point.status) == (0.9, "unsourced")
+    with pytest.raises(UsageError, match=r"needs 0\.8500 here"):
+        claim(calibrated, replace(RULES, threshold=0.84))
+    with pytest.raises(UsageError, match="looser than this gallery allows"):
+        identify([sample(3)], calibrated, replace(RULES, threshold=-1.0))
+
+
+def test_a_gallery_without_a_calibration_takes_the_rules_as_they_are(gallery):
+    assert RULES.against(gallery.calibration()) is RULES
+
+
+def test_a_claim_on_one_template_says_what_its_score_weighs(calibrated):
+    decision = claim(calibrated, RULES)
+    assert decision.log10_lr == pytest.approx(min(20 * decision.score - 10, 5.0))
+    calibrated.enrol("person 03", [NewTemplate(sample(77).vector, "y.png", "f" * 64, QUALITY)])
+    assert claim(calibrated, RULES).log10_lr is None
+    calibrated.calibrate(None)
+    assert claim(calibrated, RULES).log10_lr is None
+
+
+@given(st.floats(1e-6, 0.5), st.floats(-1, 1), st.sampled_from(["default", "given", "flag"]), st.booleans())
+def test_no_rules_are_looser_than_the_floor(fmr, threshold, origin, by_hand):
+    """Whatever is asked for, a decision's threshold is never below the gallery's own, or there is no decision."""
+    given_ = frozenset() if origin == "default" else frozenset({"fmr", "fpir"})
+    flags = given_ if origin == "flag" else frozenset()
+    rules = Rules(MEASUREMENT, fmr, fmr, threshold=threshold if by_hand else None, given=given_, flags=flags)
+    own = Rules(OWN, CALIBRATION.fmr, CALIBRATION.fpir)
+    for templates in (1, 3, 50):
+        try:
+            held = rules.against(CALIBRATION)
+            pair, search = held.for_pair(templates=templates), held.for_search(templates=templates)
+        except UsageError:
+            continue
+        assert pair.threshold >= own.for_pair(templates=templates).threshold
+        assert search.threshold >= own.for_search(templates=templates).threshold

@@ -214,9 +214,19 @@ class Engine:
 
     def rules(self, *, threshold: float | None = None) -> Rules:
         """Return the rules of decisions; ``threshold`` (a cosine) overrules the targets and promises nothing."""
-        settings = self.settings
+        settings, origins = self.settings, self.configuration.origins
+        default = Settings()
+        given = {name for name in ("fmr", "fpir") if getattr(settings, name) != getattr(default, name)}
+        given |= {name for name in ("fmr", "fpir") if origins.get(name, "default") != "default"}
         return Rules(
-            self.manifest.measurement, settings.fmr, settings.fpir, settings.strict, settings.fusion, threshold
+            measurement=self.manifest.measurement,
+            fmr=settings.fmr,
+            fpir=settings.fpir,
+            strict=settings.strict,
+            fusion=settings.fusion,
+            threshold=threshold,
+            given=frozenset(given),
+            flags=frozenset(name for name in given if origins.get(name) == "flag"),
         )
 
     def read(self, source: Source) -> Photo:

@@ -7,7 +7,7 @@ gallery's write lock, so that two processes can't enrol one face under two names
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -145,6 +145,7 @@ class _Judged:
 
 def _judge(gallery: Gallery, name: str, samples: Sequence[Sample], rules: EnrolmentRules) -> _Judged:
     """Sort faces into those that may be enrolled and those that may not."""
+    rules = replace(rules, decisions=rules.decisions.against(gallery.calibration()))
     stored = _templates_of(gallery, name)
     known = {template.source_sha256 for template in stored}
     fresh = [sample for sample in samples if sample.photo_sha256 not in known]

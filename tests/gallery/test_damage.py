@@ -92,9 +92,9 @@ def test_something_else_in_place_of_the_database(filled, make):
 
 
 def test_a_gallery_of_a_newer_facecli(filled):
-    edit(filled, "PRAGMA user_version = 2")
+    edit(filled, "PRAGMA user_version = 3")
     error = refusal(filled)
-    assert "was made by a newer facecli (its format is 2, this one knows 1)" in error.message
+    assert "was made by a newer facecli (its format is 3, this one knows 2)" in error.message
     assert error.hint == "update facecli"
 
 

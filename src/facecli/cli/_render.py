@@ -31,6 +31,8 @@ def decision(decision: Decision, engine: Engine, *, as_json: bool) -> None:
     _verdict("match" if decision else "no match", accepted=bool(decision))
     _output.say(f"  {comparison(decision.score, decision.point, metric)}")
     _output.say(f"  {decision.probe.photo} ~ {other}")
+    if decision.log10_lr is not None:
+        _output.say(f"  {weight(decision.log10_lr)}")
     _evidence(decision.point, decision.pin, engine)
 
 
@@ -75,6 +77,13 @@ def promise(point: OperatingPoint) -> str:
     return f"{text} ({point.status}: {point.data}, {point.people:,} people, {point.date})"
 
 
+def weight(log10_lr: float) -> str:
+    """Say what a score weighs as evidence, as likelihood ratios are read out in court (ENFSI 2015)."""
+    times = f"{10 ** abs(log10_lr):,.0f}" if abs(log10_lr) < 6 else f"10^{abs(log10_lr):.1f}"
+    one, other = ("one person", "two") if log10_lr >= 0 else ("two people", "one")
+    return f"such a score is {times} times likelier of {one} than of {other} (log10 LR {log10_lr:.2f})"
+
+
 def decision_json(decision: Decision, engine: Engine) -> dict[str, Json]:
     """Return a decision as data."""
     reference = decision.reference
@@ -87,6 +96,7 @@ def decision_json(decision: Decision, engine: Engine) -> dict[str, Json]:
         "score": decision.score,
         **_in_metric(decision.score, decision.point, engine.settings.metric),
         "operating_point": point_json(decision.point),
+        **({} if decision.log10_lr is None else {"log10_likelihood_ratio": decision.log10_lr}),
         "probe": sample_json(decision.probe),
         "reference": told,
         **provenance(engine),

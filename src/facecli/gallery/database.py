@@ -28,13 +28,15 @@ from urllib.parse import quote
 from facecli.errors import GalleryError, OutputError
 from facecli.files import PRIVATE_FILE, make_private_folder, sync_folder, writing_to
 from facecli.gallery.index import INDEX
-from facecli.gallery.schema import APPLICATION_ID, META_COLUMNS, SCHEMA_VERSION, Meta, create_tables, meta_of
+from facecli.gallery.schema import APPLICATION_ID, SCHEMA_VERSION, create_tables, migrate
 from facecli.names import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from filelock import FileLock
+
+    from facecli.gallery.schema import Meta
 
 DATABASE = "gallery.db"
 LOCK = "lock"
@@ -81,7 +83,8 @@ class Database:
             raise OutputError(f"can't write to the gallery {_name(folder)}", hint="its folder is read-only")
         self._reader = self._open_reader()
         try:
-            self._check_header()
+            if self._check_header() < SCHEMA_VERSION and writable:
+                self._migrate()
         except BaseException:
             self._reader.close()
             raise
@@ -206,8 +209,13 @@ class Database:
         uri = f"file:{quote(os.fsencode(self.path.absolute()))}?{mode}"
         return sqlite3.connect(uri, uri=True, timeout=self._wait_s, isolation_level=None)
 
-    def _check_header(self) -> None:
-        """Refuse a database that is not a gallery, or one from the future."""
+    def _migrate(self) -> None:
+        """Bring an older gallery up to date, once, whichever process comes first."""
+        with self.changing() as connection:
+            migrate(connection)
+
+    def _check_header(self) -> int:
+        """Refuse a database that is not a gallery, or one from the future; return the version of its schema."""
         with self._explained(writing=False):
             application = self._reader.execute("PRAGMA application_id").fetchone()[0]
             version = self._reader.execute("PRAGMA user_version").fetchone()[0]
@@ -221,8 +229,9 @@ class Database:
                 f"(its format is {version}, this one knows {SCHEMA_VERSION})",
                 hint="update facecli",
             )
-        if version < SCHEMA_VERSION:
+        if version < 1:
             raise GalleryError(f"{_name(self.path)} is damaged: there is no format {version}")
+        return int(version)
 
     def _fingerprint(self) -> tuple[int, ...]:
         """Say which state the file is in, without opening it; the last number is the length of its log."""
@@ -309,11 +318,6 @@ def sweep(folder: Path) -> None:
         for name in (DATABASE, INDEX):
             for leftover in folder.glob(f".{name}.*.part*"):
                 leftover.unlink(missing_ok=True)
-
-
-def read_meta(connection: sqlite3.Connection) -> Meta:
-    """Read the gallery's own row, as of the connection's snapshot."""
-    return meta_of(connection.execute(f"SELECT {META_COLUMNS} FROM meta").fetchone())  # noqa: S608
 
 
 def _write_new(path: Path, meta: Meta) -> None:

@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from facecli.gallery import schema
+from facecli.gallery.digest import damaged
 from facecli.gallery.index import Block, new_block
 from facecli.names import visible
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
+    from facecli.gallery.digest import Row
     from facecli.gallery.schema import Person, StoredTemplate
 
 _BATCH = 500
@@ -67,11 +69,11 @@ class Rows(NamedTuple):
         for start in range(0, len(wanted), _BATCH):
             people |= self._batch(connection, wanted[start : start + _BATCH])
         if len(people) != len(wanted):
-            raise schema.damaged("a person is missing")
+            raise damaged("a person is missing")
         for person, templates in people.values():
             if len(templates) != person.templates:
                 have = f"{len(templates)} of {person.templates} templates"
-                raise schema.damaged(f'"{visible(person.name)}" has {have}')
+                raise damaged(f'"{visible(person.name)}" has {have}')
         return people
 
     def newer(self, connection: sqlite3.Connection, last_id: int, count: int) -> Block:
@@ -98,11 +100,11 @@ class Rows(NamedTuple):
         query = f"SELECT {schema.TEMPLATE_COLUMNS} FROM template WHERE person_id IN ({marks}) ORDER BY id"  # noqa: S608
         for row in connection.execute(query, keys):
             if row[1] not in found:
-                raise schema.damaged("a template belongs to no one")
+                raise damaged("a template belongs to no one")
             person, templates = found[row[1]]
             templates.append(self._template(row, person.subject, person.name))
         return found
 
-    def _template(self, row: schema.Row, subject: str, name: str) -> StoredTemplate:
+    def _template(self, row: Row, subject: str, name: str) -> StoredTemplate:
         """Verify a template's row."""
         return schema.template_of(row, self.gallery, subject, name=name, dimension=self.dimension)

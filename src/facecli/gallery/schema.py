@@ -1,8 +1,9 @@
 """What the database holds: tables, rows, and a checksum for every row.
 
-Three tables: ``meta`` (one row: which gallery, which model, which generation), ``person`` and ``template``. SQLite
-notices few flipped bits by itself, so each row carries a digest over all that it says and over what it belongs to:
-the gallery, its own key, and for a template its person. A row altered, moved to another person or brought from
+Three tables: ``meta`` (one row: which gallery, which model, which generation), ``person`` and ``template``; those of
+the gallery's operating points are in :mod:`facecli.gallery.points`. SQLite notices few flipped bits by itself, so each
+row carries a digest over all that it says and over what it belongs to: the gallery, its own key, and for a template its
+person. A row altered, moved to another person or brought from
 another gallery does not pass. The digests have no key: they find damage, not a forger who can write the file.
 
 A template is never changed, only added and removed, and its id is never used twice; the index stands on that.
@@ -10,25 +11,27 @@ A template is never changed, only added and removed, and its id is never used tw
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
-from facecli.errors import GalleryError
+from facecli.gallery import points
+from facecli.gallery.digest import damaged, digest, typed
 from facecli.names import visible
 from facecli.types import ModelPin, Quality
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from facecli.gallery.digest import Row
     from facecli.types import Vector
 
 APPLICATION_ID = 0x66636C69
 """``fcli`` in the database's header: this file is a facecli gallery."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 had no operating points; such a gallery is read as it is, and brought up to date when it is opened for changes."""
 
 TABLES = """
 CREATE TABLE meta (
@@ -70,8 +73,6 @@ CREATE TABLE template (
 CREATE INDEX template_of_person ON template (person_id);
 """
 
-Row: TypeAlias = tuple[object, ...]
-
 META_COLUMNS = (
     "gallery, created_at, model, source_sha256, conversion, preprocessing_sha256, dimension, generation,"
     " removed_generation, people, templates, digest"
@@ -85,8 +86,6 @@ TEMPLATE_COLUMNS = (
 _META_TYPES = (str, str, str, str, str, str, int, int, int, int, int, bytes)
 _PERSON_TYPES = (int, str, str, str, int, bytes)
 _TEMPLATE_TYPES = (int, int, str, str, float, float, float, float, str, bytes, bytes)
-
-_CHECK_HINT = "restore the gallery from a copy, or enrol again into a new one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,8 @@ class Meta:
         The generation of the last change that took a template away; an older index still knows that template.
     people, templates
         How many there are.
+    points
+        The digests of the rows of its operating points; empty where it has none.
     """
 
     gallery: str
@@ -116,6 +117,7 @@ class Meta:
     removed_generation: int
     people: int
     templates: int
+    points: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,26 +187,18 @@ def now() -> str:
 # --- digests ---------------------------------------------------------------------------------------------------------
 
 
-def _digest(kind: bytes, gallery: str, numbers: bytes, *fields: str | bytes) -> bytes:
-    """BLAKE2b over a row; each field is preceded by its length, so that no two rows give the same bytes."""
-    parts = [numbers]
-    for field in (gallery, *fields):
-        data = field if isinstance(field, bytes) else field.encode()
-        parts += (len(data).to_bytes(8, "little"), data)
-    return hashlib.blake2b(b"".join(parts), digest_size=32, person=kind).digest()
-
-
-def meta_digest(meta: Meta) -> bytes:
-    """Return the checksum of the gallery's own row; the schema's version is in it."""
+def meta_digest(meta: Meta, version: int = SCHEMA_VERSION) -> bytes:
+    """Return the checksum of the gallery's own row; the schema's version and its operating points are in it."""
     counts = (meta.pin.dimension, meta.generation, meta.removed_generation, meta.people, meta.templates)
     pin = (meta.pin.name, meta.pin.source_sha256, meta.pin.conversion, meta.pin.preprocessing_sha256)
-    return _digest(b"facecli meta", meta.gallery, struct.pack("<6q", SCHEMA_VERSION, *counts), meta.created_at, *pin)
+    vouched = () if version == 1 else (meta.points,)
+    return digest(b"facecli meta", meta.gallery, struct.pack("<6q", version, *counts), meta.created_at, *pin, *vouched)
 
 
 def person_digest(gallery: str, person: Person) -> bytes:
     """Return the checksum of a person's row."""
     numbers = struct.pack("<2q", person.id, person.templates)
-    return _digest(b"facecli person", gallery, numbers, person.subject, person.name, person.enrolled_at)
+    return digest(b"facecli person", gallery, numbers, person.subject, person.name, person.enrolled_at)
 
 
 def template_digest(gallery: str, subject: str, template: StoredTemplate) -> bytes:
@@ -213,7 +207,7 @@ def template_digest(gallery: str, subject: str, template: StoredTemplate) -> byt
     measures = (quality.detection, quality.eye_distance_px, quality.cut, quality.sharpness)
     texts = (subject, template.source, template.source_sha256, template.enrolled_at)
     numbers = struct.pack("<q4d", template.id, *measures)
-    return _digest(b"facecli template", gallery, numbers, *texts, vector_bytes(template.vector))
+    return digest(b"facecli template", gallery, numbers, *texts, vector_bytes(template.vector))
 
 
 def vector_bytes(vector: Vector) -> bytes:
@@ -224,31 +218,44 @@ def vector_bytes(vector: Vector) -> bytes:
 # --- reading rows ----------------------------------------------------------------------------------------------------
 
 
-def damaged(what: str) -> GalleryError:
-    """Return the error for a row that its checksum does not vouch for."""
-    return GalleryError(f"the gallery is damaged: {what}", hint=_CHECK_HINT)
+def read_meta(connection: sqlite3.Connection) -> Meta:
+    """Read the gallery's own row, as of the connection's snapshot.
+
+    Raises
+    ------
+    GalleryError
+        It is missing or altered, or does not vouch for the operating points.
+    """
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    row = connection.execute(f"SELECT {META_COLUMNS} FROM meta").fetchone()  # noqa: S608
+    return meta_of(row, version, b"" if version == 1 else points.digests_in(connection))
 
 
-def _typed(row: Row | None, types: tuple[type, ...]) -> bool:
-    """Whether each column is of its type: SQLite itself enforces none."""
-    return row is not None and tuple(map(type, row)) == types
-
-
-def meta_of(row: Row | None) -> Meta:
+def meta_of(row: Row | None, version: int, vouched: bytes) -> Meta:
     """Read the gallery's own row.
+
+    Parameters
+    ----------
+    row
+        Of :data:`META_COLUMNS`.
+    version
+        Of its schema.
+    vouched
+        The digests of its operating points' rows.
 
     Raises
     ------
     GalleryError
         It is missing or altered.
     """
-    if not _typed(row, _META_TYPES):
+    if not typed(row, _META_TYPES):
         raise damaged("its description is missing or altered")
     values = cast("tuple[str, str, str, str, str, str, int, int, int, int, int, bytes]", row)
-    gallery, created_at, model, source, conversion, preprocessing, dimension, *counts, digest = values
+    gallery, created_at, model, source, conversion, preprocessing, dimension, *counts, found = values
+    generation, removed_generation, people, templates = counts
     pin = ModelPin(model, source, conversion, preprocessing, dimension)
-    meta = Meta(gallery, created_at, pin, *counts)
-    if digest != meta_digest(meta):
+    meta = Meta(gallery, created_at, pin, generation, removed_generation, people, templates, vouched)
+    if found != meta_digest(meta, version):
         raise damaged("its description fails its checksum")
     return meta
 
@@ -261,11 +268,11 @@ def person_of(row: Row, gallery: str) -> Person:
     GalleryError
         It fails its checksum.
     """
-    if not _typed(row, _PERSON_TYPES):
+    if not typed(row, _PERSON_TYPES):
         raise damaged("a person's row is altered")
-    key, subject, name, enrolled_at, templates, digest = cast("tuple[int, str, str, str, int, bytes]", row)
+    key, subject, name, enrolled_at, templates, found = cast("tuple[int, str, str, str, int, bytes]", row)
     person = Person(key, subject, name, templates, enrolled_at)
-    if digest != person_digest(gallery, person):
+    if found != person_digest(gallery, person):
         raise damaged(f'the row of "{visible(name)}" fails its checksum')
     return person
 
@@ -280,15 +287,15 @@ def template_of(row: Row, gallery: str, subject: str, *, name: str, dimension: i
     """
     import numpy as np
 
-    if not _typed(row, _TEMPLATE_TYPES):
+    if not typed(row, _TEMPLATE_TYPES):
         raise damaged(f'a template of "{visible(name)}" is altered')
     values = cast("tuple[int, int, str, str, float, float, float, float, str, bytes, bytes]", row)
-    key, _, source, sha256, *measures, enrolled_at, digest, data = values
+    key, _, source, sha256, *measures, enrolled_at, found, data = values
     if len(data) != 4 * dimension:
         raise damaged(f'template {key} of "{visible(name)}" is not of {dimension} values')
     vector = np.frombuffer(data, dtype="<f4")
     template = StoredTemplate(key, vector, source, sha256, Quality(*measures), enrolled_at)
-    if digest != template_digest(gallery, subject, template):
+    if found != template_digest(gallery, subject, template):
         raise damaged(f'template {key} of "{visible(name)}" fails its checksum')
     return template
 
@@ -299,6 +306,8 @@ def template_of(row: Row, gallery: str, subject: str, *, name: str, dimension: i
 def create_tables(connection: sqlite3.Connection, meta: Meta) -> None:
     """Make an empty database a gallery."""
     connection.executescript(TABLES)
+    for table in points.TABLES:
+        connection.execute(table)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute(
@@ -310,6 +319,17 @@ def create_tables(connection: sqlite3.Connection, meta: Meta) -> None:
             meta_digest(meta),
         ),
     )
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a gallery of an older schema up to date; call in a transaction. One that is up to date stays as it is."""
+    meta = read_meta(connection)
+    if connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+        return
+    for table in points.TABLES:
+        connection.execute(table)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("UPDATE meta SET digest = ?", (meta_digest(meta),))
 
 
 def bump(connection: sqlite3.Connection, meta: Meta, *, people: int = 0, templates: int = 0) -> None:

@@ -21,11 +21,12 @@ from facecli import match
 from facecli.errors import FacecliError, GalleryError, ModelMismatchError, NotEnrolledError, UsageError
 from facecli.files import writing_to
 from facecli.gallery import index as indices
-from facecli.gallery import schema
-from facecli.gallery.database import Database, create, read_meta, sweep
+from facecli.gallery import points, schema
+from facecli.gallery.database import Database, create, sweep
+from facecli.gallery.digest import damaged
 from facecli.gallery.index import Index
 from facecli.gallery.rows import Rows
-from facecli.gallery.schema import Meta, NewTemplate, Person, StoredTemplate
+from facecli.gallery.schema import Meta, NewTemplate, Person, StoredTemplate, read_meta
 from facecli.gallery.search import Candidate, Ranking, scored
 from facecli.names import person_name, visible
 from facecli.types import Fusion, Quality
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from facecli.manifest import Calibration
     from facecli.types import ModelPin, Vector, Vectors
 
 WAIT_S = 10.0
@@ -189,7 +191,7 @@ class Gallery:
         with self._reading() as connection:
             people = self._rows.everyone(connection)
         if len(people) != self._meta.people:
-            raise schema.damaged("there are not as many people as it says")
+            raise damaged("there are not as many people as it says")
         part = (like or "").casefold()
         return [person for person in people if part in person.name.casefold()]
 
@@ -222,6 +224,25 @@ class Gallery:
         """Return (name, sha256 of the photograph) of every template, to know what is enrolled already."""
         with self._reading() as connection:
             return self._rows.sources(connection)
+
+    # --- operating points ---
+
+    def calibration(self) -> Calibration | None:
+        """Return the operating points that were set for this gallery; None where there are none.
+
+        Raises
+        ------
+        GalleryError
+            A row of them is damaged or missing.
+        """
+        with self._reading() as connection:
+            return points.calibration_in(connection, self.id) if self._meta.points else None
+
+    def calibrate(self, calibration: Calibration | None) -> None:
+        """Set the operating points of decisions against this gallery; None removes them. Raises as :meth:`enrol`."""
+        with self._changing() as (connection, meta):
+            points.write(connection, self.id, calibration)
+            schema.bump(connection, replace(meta, points=points.digests_in(connection)))
 
     # --- comparing ---
 
@@ -449,7 +470,7 @@ class Gallery:
             if len(index) == meta.templates:
                 self._index = index
                 return index
-        raise schema.damaged("there are not as many templates as it says")
+        raise damaged("there are not as many templates as it says")
 
     def _save_index(self) -> None:
         """Write the index for the next process, if it pays; it is derived, so a failure is no one's trouble."""
