@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facecli.cli import _evaluation, _options, _output
+from facecli.cli import _evaluation, _groups, _options, _output
 from facecli.errors import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from facecli.engine import Engine
+    from facecli.evaluate.groups import Grouping
     from facecli.evaluate.protocols import Protocol
     from facecli.evaluate.running import Evaluation, Watch
 
@@ -51,6 +52,7 @@ _seed = click.option("--seed", type=int, default=1, show_default=True, help="Of 
 @click.argument("pairs", metavar="PAIRS")
 @click.option("--images", metavar="PATH", help="Folder of the photographs; by default that of the list.")
 @_models
+@_groups.options
 @_fresh
 @_rounds
 @_seed
@@ -62,6 +64,8 @@ def pairs_command(
     *,
     images: str | None,
     embedders: tuple[str, ...],
+    groups: str | None,
+    group_by: str | None,
     fresh: bool,
     rounds: int,
     seed: int,
@@ -82,7 +86,8 @@ def pairs_command(
     path = Path(pairs)
     folder = path.parent if images is None else Path(images)
     protocol = (read_csv_pairs if path.suffix in {".csv", ".tsv"} else read_lfw_pairs)(path, folder)
-    found = _evaluated(engine, protocol, pairs, embedders, fresh=fresh, draws=(rounds, seed))
+    grouping = _groups.grouping(groups, group_by)
+    found = _evaluated(engine, protocol, pairs, embedders, grouping, fresh=fresh, draws=(rounds, seed))
     return _told(found, as_json=as_json)
 
 
@@ -92,6 +97,7 @@ def pairs_command(
     "--sample", type=click.IntRange(1), metavar="N", help="Make only N of the non-mated comparisons, drawn at random."
 )
 @_models
+@_groups.options
 @_fresh
 @_rounds
 @_seed
@@ -103,6 +109,8 @@ def folder_command(
     *,
     sample: int | None,
     embedders: tuple[str, ...],
+    groups: str | None,
+    group_by: str | None,
     fresh: bool,
     rounds: int,
     seed: int,
@@ -117,13 +125,15 @@ def folder_command(
     Examples:
       facecli evaluate folder people/
       facecli evaluate folder people/ --sample 100000 --json
+      facecli evaluate folder people/ --groups labels.csv --group-by gender,age
     """
     from facecli.evaluate.protocols import read_folder, sampled
 
     protocol = read_folder(Path(folder))
     if sample is not None:
         protocol = sampled(protocol, sample, seed=seed)
-    found = _evaluated(engine, protocol, folder, embedders, fresh=fresh, draws=(rounds, seed))
+    grouping = _groups.grouping(groups, group_by)
+    found = _evaluated(engine, protocol, folder, embedders, grouping, fresh=fresh, draws=(rounds, seed))
     return _told(found, as_json=as_json)
 
 
@@ -165,6 +175,7 @@ def _evaluated(
     protocol: Protocol,
     data: str,
     embedders: Sequence[str],
+    grouping: Grouping | None,
     *,
     fresh: bool,
     draws: tuple[int, int],
@@ -178,7 +189,8 @@ def _evaluated(
         conduct = Conduct(data, keep=not fresh, resampling=Resampling(draws[0], seed=draws[1]), watch=watch)
         for name in embedders or (engine.settings.model,):
             one = engine.for_model(name)
-            found.append(evaluate_images(one, protocol, conduct))
+            evaluation = evaluate_images(one, protocol, conduct)
+            found.append(_groups.grouped(one, evaluation, grouping, conduct.resampling))
             engine.fell_back = engine.fell_back or one.fell_back
     return found
 
@@ -188,9 +200,15 @@ def _told(found: Sequence[Evaluation], *, as_json: bool) -> ExitStatus:
     reports = [evaluation.report for evaluation in found]
     if as_json:
         for report in reports:
-            _output.emit("evaluate", _evaluation.report_json(report))
+            told = _evaluation.report_json(report)
+            _output.emit(
+                "evaluate", told if report.groups is None else {**told, "groups": _groups.bias_json(report.groups)}
+            )
     else:
         _evaluation.show(reports)
+        for report in reports:
+            if report.groups is not None:
+                _groups.show(report.groups)
     return ExitStatus.ACCEPTED
 
 

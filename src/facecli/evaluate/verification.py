@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from facecli.evaluate.groups import BiasReport
     from facecli.evaluate.trials import Trials
     from facecli.metrics.curves import DetCurve, Folds, Histogram
     from facecli.metrics.intervals import Rate, Total
@@ -215,6 +216,8 @@ class VerificationReport:
         By folds; None where the protocol has none.
     false_matches, false_non_matches
         The worst comparisons: the highest non-mated and the lowest mated scores, the worst first.
+    groups
+        The same by groups of people; None where no groups were given.
     """
 
     title: str
@@ -231,6 +234,7 @@ class VerificationReport:
     accuracy: Accuracy | None
     false_matches: tuple[ScoredPair, ...]
     false_non_matches: tuple[ScoredPair, ...]
+    groups: BiasReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
