@@ -21,7 +21,7 @@ def gini(rates: ArrayLike) -> Floats:
     """Return the Gini coefficient of rates, corrected for few groups, over the last axis.
 
     ``n / (n - 1) * sum_i sum_j |x_i - x_j| / (2 n^2 mean(x))``: 0 where all are equal, 1 where one group has all
-    errors; 0 where there are no errors at all, NaN for fewer than two groups (Howard et al. 2022, section 4).
+    errors; 0 where there are no errors at all, NaN for fewer than two groups (Howard et al. 2022).
     """
     import numpy as np
 
@@ -43,7 +43,7 @@ def garbe(fmr: ArrayLike, fnmr: ArrayLike, alpha: float = ALPHA) -> Floats:
 def fairness_discrepancy_rate(fmr: ArrayLike, fnmr: ArrayLike, alpha: float = ALPHA) -> Floats:
     """Return ``1 - (alpha * max_ij |FMR_i - FMR_j| + (1 - alpha) * max_ij |FNMR_i - FNMR_j|)`` over the last axis.
 
-    (de Freitas Pereira and Marcel 2021, equations 3 to 5.)
+    (de Freitas Pereira and Marcel 2021.)
     """
     return 1 - (alpha * apart(fmr) + (1 - alpha) * apart(fnmr))
 
