@@ -9,7 +9,7 @@ import pytest
 
 from facecli.evaluate.page import text
 from facecli.evaluate.report import FACES_NOTICE, Section, distinct, report_html, write_report
-from facecli.evaluate.wording import percent, rate_parts
+from facecli.evaluate.wording import percent, rate_parts, round_percent
 from facecli.metrics.intervals import rate
 from tests.evaluate.reports import drawn_report
 
@@ -151,14 +151,22 @@ def test_systems_of_one_name_are_told_apart_by_their_settings_or_by_number():
 
 @pytest.mark.parametrize(
     ("value", "told"),
-    [(0.0123456, "1.23 %"), (1e-6, "0.0001 %"), (0.5, "50 %"), (0.99954, "100 %"), (0.0, "0 %"), (1.0, "100 %")],
+    [(0.0123456, "1.23 %"), (1e-6, "0.00010 %"), (0.5, "50.00 %"), (0.999987, "99.9987 %"), (0.0, "0.00 %")],
 )
-def test_percentages_have_three_digits_and_no_exponent(value, told):
+def test_percentages_have_enough_digits_and_no_exponent(value, told):
     assert percent(value) == told
 
 
-def test_rates_without_errors_are_bounds():
-    assert rate_parts(rate(0, 2995)) == ("< 0.1 %", "")
-    assert rate_parts(rate(300, 300))[0].startswith("> 99")
+@pytest.mark.parametrize(
+    ("value", "told"), [(0.1, "10 %"), (1e-6, "0.0001 %"), (0.05, "5 %"), (0.0, "0 %"), (1, "100 %")]
+)
+def test_targets_have_no_more_digits_than_they_need(value, told):
+    assert round_percent(value) == told
+
+
+def test_rates_without_errors_are_bounds_and_few_errors_are_marked():
+    assert rate_parts(rate(0, 2500)) == ("< 0.12 %", "")
+    assert rate_parts(rate(300, 300)) == ("> 99.01 %", "")
     assert rate_parts(rate(0, 0)) == ("–", "")
-    assert rate_parts(rate(30, 1000)) == ("3 %", "2.03 to 4.26 %")
+    assert rate_parts(rate(30, 1000)) == ("3.00 %", "2.03 to 4.26 %")
+    assert rate_parts(rate(3, 1000))[0] == "~0.30 %"

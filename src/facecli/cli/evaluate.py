@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facecli.cli import _evaluation, _groups, _options, _output
+from facecli.cli import _evaluation, _evaluation_files, _groups, _options, _output
 from facecli.errors import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from facecli.cli._evaluation_files import Wanted
     from facecli.engine import Engine
     from facecli.evaluate.groups import Grouping
     from facecli.evaluate.protocols import Protocol
@@ -56,6 +57,7 @@ _seed = click.option("--seed", type=int, default=1, show_default=True, help="Of 
 @_fresh
 @_rounds
 @_seed
+@_evaluation_files.of_photographs
 @_options.as_json
 @_options.configured(*SETTINGS)
 def pairs_command(
@@ -69,6 +71,7 @@ def pairs_command(
     fresh: bool,
     rounds: int,
     seed: int,
+    files: Wanted,
     as_json: bool,
 ) -> ExitStatus:
     """Measure on listed pairs: LFW's pairs.txt, or CSV with the columns first, second and same.
@@ -88,7 +91,9 @@ def pairs_command(
     protocol = (read_csv_pairs if path.suffix in {".csv", ".tsv"} else read_lfw_pairs)(path, folder)
     grouping = _groups.grouping(groups, group_by)
     found = _evaluated(engine, protocol, pairs, embedders, grouping, fresh=fresh, draws=(rounds, seed))
-    return _told(found, as_json=as_json)
+    status = _told(found, as_json=as_json)
+    _evaluation_files.write_verification(files, [one.report for one in found], engine=engine)
+    return status
 
 
 @evaluate_command.command("folder")
@@ -101,6 +106,7 @@ def pairs_command(
 @_fresh
 @_rounds
 @_seed
+@_evaluation_files.of_photographs
 @_options.as_json
 @_options.configured(*SETTINGS)
 def folder_command(
@@ -114,6 +120,7 @@ def folder_command(
     fresh: bool,
     rounds: int,
     seed: int,
+    files: Wanted,
     as_json: bool,
 ) -> ExitStatus:
     """Measure on a folder with one sub-folder a person: every photograph against every other.
@@ -134,16 +141,21 @@ def folder_command(
         protocol = sampled(protocol, sample, seed=seed)
     grouping = _groups.grouping(groups, group_by)
     found = _evaluated(engine, protocol, folder, embedders, grouping, fresh=fresh, draws=(rounds, seed))
-    return _told(found, as_json=as_json)
+    status = _told(found, as_json=as_json)
+    _evaluation_files.write_verification(files, [one.report for one in found], engine=engine)
+    return status
 
 
 @evaluate_command.command("scores")
-@click.argument("files", nargs=-1, required=True, metavar="SCORES...")
+@click.argument("sources", nargs=-1, required=True, metavar="SCORES...")
 @click.option("--distance", is_flag=True, help="The scores are distances: lower is closer.")
 @_rounds
 @_seed
+@_evaluation_files.of_scores
 @_options.as_json
-def scores_command(files: tuple[str, ...], *, distance: bool, rounds: int, seed: int, as_json: bool) -> ExitStatus:
+def scores_command(
+    sources: tuple[str, ...], *, distance: bool, rounds: int, seed: int, files: Wanted, as_json: bool
+) -> ExitStatus:
     """Measure the scores of any system, read from CSV, TSV, NDJSON or npz.
 
     The columns are score and mated (1 or 0). With first_person and second_person the intervals come from a bootstrap
@@ -165,9 +177,11 @@ def scores_command(files: tuple[str, ...], *, distance: bool, rounds: int, seed:
             Path(file).stem,
             Conduct(file, resampling=Resampling(rounds, seed=seed)),
         )
-        for file in files
+        for file in sources
     ]
-    return _told(found, as_json=as_json)
+    status = _told(found, as_json=as_json)
+    _evaluation_files.write_verification(files, [one.report for one in found])
+    return status
 
 
 def _evaluated(

@@ -41,13 +41,12 @@ h3 { font-size: 1rem; font-weight: 650; margin: 1.6rem 0 0.4rem; }
 p { max-width: 44rem; margin: 0.5rem 0; }
 .soft, figcaption, small { color: var(--soft); }
 .notice { border-left: 3px solid var(--series-2); padding: 0.1rem 0 0.1rem 1rem; margin: 1.5rem 0; }
-.stats { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: 1px; margin: 1rem 0 0;
-  background: var(--line); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
-.stats div { background: var(--paper); padding: 1rem 1.2rem; }
+.stats { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: 1px; margin: 1rem 0 0;
+  border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
+.stats div { box-shadow: 0 0 0 1px var(--line); padding: 0.9rem 1rem; }
 .stats dt { color: var(--soft); font-size: 0.85rem; }
 .stats dd { margin: 0.15rem 0 0; font-size: 1.55rem; font-weight: 600; letter-spacing: -0.01em; line-height: 1.25; }
 .stats dd + dd { font-size: 0.85rem; font-weight: 400; color: var(--soft); letter-spacing: 0; line-height: 1.4; }
-dl.stats { margin-bottom: 0; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1.5rem 2rem;
   margin: 1rem 0; }
 figure { margin: 1rem 0; min-width: 0; }

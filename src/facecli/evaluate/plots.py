@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from facecli.errors import SetupError, UsageError
 from facecli.evaluate.verification import Support
-from facecli.evaluate.wording import percent
+from facecli.evaluate.wording import round_percent
 from facecli.metrics.intervals import RULE_OF_30, scipy_special
 from facecli.names import visible
 
@@ -155,8 +155,9 @@ def draw_det(axes: Axes, trades: Sequence[TradeOff], *, x_name: str, y_name: str
     import numpy as np
 
     probit = scipy_special().ndtri
-    low_x, high_x = _limits([trade.x_trials for trade in trades], [_at_equality(trade) for trade in trades])
-    low_y, high_y = _limits([trade.y_trials for trade in trades], [_at_equality(trade) for trade in trades])
+    equal = max(_at_equality(trade) for trade in trades)
+    low_x, high_x = _limits([trade.x_trials for trade in trades], max(equal, 0.02))
+    low_y, high_y = _limits([trade.y_trials for trade in trades], equal)
     for number, trade in enumerate(trades):
         inside = (trade.x > 0) & (trade.x < 1) & (trade.y > 0) & (trade.y < 1)
         firm = inside & _firm(trade)
@@ -196,7 +197,7 @@ def draw_roc(axes: Axes, trades: Sequence[TradeOff]) -> None:
     axes.set_xlim(np.log10(low), 0)
     room = max(1 - lowest, 0.01)
     axes.set_ylim(max(0, lowest - 0.05 * room), 1 + 0.03 * room)
-    axes.yaxis.set_major_formatter(lambda value, _: percent(value).removesuffix(" %") if value <= 1 else "")
+    axes.yaxis.set_major_formatter(lambda value, _: round_percent(value).removesuffix(" %") if value <= 1 else "")
     axes.set(title="ROC", xlabel="False match rate, %", ylabel="True accept rate, %")
     _legend(axes, [trade.label for trade in trades], "lower right")
 
@@ -238,7 +239,7 @@ def draw_histogram(axes: Axes, histogram: Histogram, *, title: str, threshold: t
     axes.set_ylim(0, top * 1.18)
     axes.set_xlim(histogram.edges[0], histogram.edges[-1])
     axes.grid(visible=False, axis="x")
-    axes.yaxis.set_major_formatter(lambda value, _: percent(value).removesuffix(" %"))
+    axes.yaxis.set_major_formatter(lambda value, _: round_percent(value).removesuffix(" %"))
     axes.set(xlabel="Score", ylabel="Share of its kind, %")
     axes.set_title(_label(title), parse_math=False)
 
@@ -264,7 +265,7 @@ def draw_ranks(axes: Axes, lines: Sequence[tuple[str, Floats]]) -> None:
     axes.set_ylim(max(0, lowest - 0.15 * room), 1 + 0.03 * room)
     axes.set_xlim(1, max(2, *(len(rates) for _, rates in lines)))
     axes.locator_params(axis="x", integer=True)
-    axes.yaxis.set_major_formatter(lambda value, _: percent(value).removesuffix(" %") if value <= 1 else "")
+    axes.yaxis.set_major_formatter(lambda value, _: round_percent(value).removesuffix(" %") if value <= 1 else "")
     axes.set(title="CMC", xlabel="Rank", ylabel="Identification rate, %")
     _legend(axes, [label for label, _ in lines], "lower right")
 
@@ -273,7 +274,7 @@ def tightest(report: VerificationReport) -> tuple[float, str] | None:
     """Return the threshold at the lowest target FMR of which the data support a number, and its name."""
     for point in reversed(report.points):
         if point.support is Support.NUMBER and point.threshold is not None:
-            return point.threshold, f"FMR {percent(point.target)}"
+            return point.threshold, f"FMR {round_percent(point.target)}"
     return None
 
 
@@ -421,10 +422,11 @@ def _at_equality(trade: TradeOff) -> float:
     return float(np.maximum(trade.x, trade.y).min())
 
 
-def _limits(trials: Sequence[int], equal: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of an axis: what so many trials can show, up to 50 %, or further where systems are that bad."""
+def _limits(trials: Sequence[int], equal: float) -> tuple[float, float]:
+    """Return the ends of an axis: from what so many trials can show to well above the equal error rate."""
     low = min(0.5 / max(trials), 0.005)
-    return max(low, _TICKS[0] / 2), (0.55 if max(equal) < 0.3 else 0.99)
+    high = next((end for end in (0.055, 0.22, 0.55) if end >= 8 * equal), 0.99)
+    return max(low, _TICKS[0] / 2), high
 
 
 def _line(axes: Axes, x: Floats, y: Floats, firm: NDArray[np.bool_], number: int) -> None:
@@ -488,4 +490,4 @@ def _label(text: str) -> str:
 
 def _tick(rate: float) -> str:
     """Write a rate at an axis, in per cent without the sign."""
-    return percent(rate).removesuffix(" %")
+    return round_percent(rate).removesuffix(" %")

@@ -33,6 +33,7 @@ from facecli.evaluate.wording import (
     percent,
     point_fnmr_parts,
     rate_parts,
+    round_percent,
 )
 
 if TYPE_CHECKING:
@@ -156,12 +157,13 @@ def _glance(report: VerificationReport, *, alone: bool) -> Html:
     items = [
         _best_point(report),
         ("Equal error rate", *equal_error_parts(report.eer)),
-        ("d′", f"{report.d_prime:.2f}", "distance of the two kinds of scores"),
+        ("Decidability d′", f"{report.d_prime:.2f}", "distance of the two kinds of scores"),
     ]
     if report.accuracy is not None:
         items.append(("Accuracy by folds", *rate_parts(report.accuracy.rate)))
     if report.fta.trials:
-        items.append(("Failure to acquire", rate_parts(report.fta)[0], f"{counted(report.fta)} photographs"))
+        people = f", {counted(report.fte)} people" if report.fte is not None else ""
+        items.append(("Failure to acquire", rate_parts(report.fta)[0], f"{counted(report.fta)} photographs{people}"))
     lost = f", {report.lost:,} not made" if report.lost else ""
     items.append(("Comparisons", f"{curve.mated + curve.non_mated:,}", f"{curve.mated:,} of them mated{lost}"))
     title = heading("At a glance" if alone else report.provenance.model)
@@ -173,7 +175,7 @@ def _best_point(report: VerificationReport) -> tuple[str, str, str]:
     for wanted in (Support.NUMBER, Support.BOUND):
         for point in reversed(report.points):
             if point.support is wanted:
-                return (f"FNMR at FMR {percent(point.target)}", *point_fnmr_parts(point))
+                return (f"FNMR at FMR {round_percent(point.target)}", *point_fnmr_parts(point))
     return "FNMR", NOTHING, "too few comparisons for any FMR"
 
 
@@ -232,7 +234,7 @@ def _points(report: VerificationReport, *, alone: bool) -> Html:
 
 def _point_row(point: Point) -> list[Html]:
     """Give one target."""
-    target = text(percent(point.target))
+    target = text(round_percent(point.target))
     if point.fmr is None or point.fnmr is None or point.threshold is None:
         return [target, *[text(NOTHING)] * 6]
     fmr = two_lines(*rate_parts(point.fmr))
@@ -247,8 +249,8 @@ def _point_row(point: Point) -> list[Html]:
 
 def _points_note(report: VerificationReport) -> Html:
     """Say what the data can't show."""
-    nothing = [percent(point.target) for point in report.points if point.support is Support.NOTHING]
-    bounds = [percent(point.target) for point in report.points if point.support is Support.BOUND]
+    nothing = [round_percent(point.target) for point in report.points if point.support is Support.NOTHING]
+    bounds = [round_percent(point.target) for point in report.points if point.support is Support.BOUND]
     told = []
     if bounds:
         told.append(
@@ -362,7 +364,8 @@ def _reading() -> Html:
                 "are independent, by a bootstrap over people where they are not."
             ),
             paragraph(
-                "A rate without errors is not 0: “<” gives what the number of trials excludes (the rule of 3). The "
+                "“~” stands for fewer than 30 errors: more data could well move the number by 30 %. A rate without "
+                "errors is not 0: “<” gives what the number of trials excludes (the rule of 3). The "
                 "figures hold for people, photographs and conditions like those evaluated, and for no others."
             ),
         ]

@@ -18,27 +18,32 @@ NOTHING = "–"
 """Where there is nothing to tell."""
 
 
-def percent(value: float, *, digits: int = 3) -> str:
-    """Tell a share in per cent with so many significant digits, and never with an exponent.
+def percent(share: float) -> str:
+    """Tell a share in per cent: two decimals, or as many more as it takes not to look like 0 or 100.
 
-    >>> percent(0.0123456), percent(0.00001), percent(1.0)
-    ('1.23 %', '0.001 %', '100 %')
+    >>> percent(0.0123456), percent(0.0000123), percent(0.999987)
+    ('1.23 %', '0.0012 %', '99.9987 %')
     """
-    scaled = 100 * value
-    if scaled == 0:
-        return "0 %"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(scaled))))
-    text = f"{scaled:.{places}f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return f"{text} %"
+    distance = min(abs(share), abs(1 - share)) * 100
+    decimals = 2 if distance == 0 or distance >= 0.1 else min(8, 1 - math.floor(math.log10(distance)))
+    return f"{share * 100:.{decimals}f} %"
+
+
+def round_percent(share: float) -> str:
+    """Tell a share that someone chose, such as a target, without trailing zeros and never with an exponent.
+
+    >>> round_percent(0.1), round_percent(0.00001)
+    ('10 %', '0.001 %')
+    """
+    text = f"{100 * share:.8f}".rstrip("0").rstrip(".")
+    return f"{text or '0'} %"
 
 
 def between(low: float, high: float) -> str:
     """Tell an interval of shares.
 
     >>> between(0.01, 0.0234)
-    '1 to 2.34 %'
+    '1.00 to 2.34 %'
     """
     return f"{percent(low).removesuffix(' %')} to {percent(high)}"
 
@@ -51,10 +56,13 @@ def bound(low: float, high: float) -> str:
 
 
 def rate_parts(rate: Rate) -> tuple[str, str]:
-    """Tell a rate and its interval apart, as ``("1.2 %", "0.9 to 1.6 %")``; the latter is empty of a bound."""
+    """Tell a rate and its interval apart, as ``("1.20 %", "0.90 to 1.60 %")``; the latter is empty of a bound.
+
+    ``~`` stands before a rate with fewer than 30 errors, as in the terminal.
+    """
     if rate.value is None:
         return bound(rate.low, rate.high), ""
-    return percent(rate.value), between(rate.low, rate.high)
+    return ("~" if rate.few else "") + percent(rate.value), between(rate.low, rate.high)
 
 
 def counted(rate: Rate) -> str:
