@@ -177,3 +177,39 @@ def test_one_person_alone_can_not_be_measured(run, tmp_path):
     for number in (1, 2):
         photo(tmp_path, f"alone/P/{number}.png", 1, noise=9)
     assert run("evaluate", "folder", "alone").status == 2
+
+
+def test_searches_in_one_folder_take_single_photographs_for_strangers(run, tmp_path, people):
+    for stranger in range(20, 25):
+        photo(tmp_path, f"lfw/S{stranger}/1.png", stranger)
+    (report,) = told(run("evaluate", "identify", people, "--json"))
+    assert report["kind"] == "identification"
+    assert (report["enrolled"], report["templates"], report["mated"], report["non_mated"]) == (6, 6, 12, 5)
+    assert (report["ranks"][0]["errors"], report["ranks"][0]["trials"], report["ranks"][0]["value"]) == (12, 12, None)
+    assert report["cmc"] == [1.0] * 6
+    assert {point["support"] for point in report["points"]} == {"nothing"}
+    assert report["used"]["fpir"]["trials"] == 5
+    done = run("evaluate", "identify", people)
+    assert "12 mated and 5 non-mated probes, 6 templates of 6 people" in done.out
+
+
+def test_searches_in_two_folders(run, tmp_path, people):
+    photo(tmp_path, "probes/P1/x.png", 1, noise=5)
+    photo(tmp_path, "probes/Q/x.png", 77)
+    photo(tmp_path, "probes/Q/none.png")
+    photo(tmp_path, "probes/P9/x.png", 9)
+    photo(tmp_path, "lfw/P9/none.png")
+    (report,) = told(run("evaluate", "identify", people, "probes", "--json"))
+    assert (report["templates"], report["mated"], report["non_mated"], report["lost"]) == (18, 1, 1, 1)
+    assert (report["fta"]["errors"], report["fta"]["trials"]) == (1, 4)
+    assert (report["fte"]["errors"], report["fte"]["trials"]) == (1, 7)
+    assert report["misses"][0]["first"].endswith("probes/P1/x.png")
+
+
+def test_searches_without_a_stranger_or_a_known_person(run, tmp_path, people):
+    (report,) = told(run("evaluate", "identify", people, "--json"))
+    assert (report["non_mated"], report["points"], report["curve"]) == (0, [], None)
+    photo(tmp_path, "probes/Q/x.png", 77)
+    done = run("evaluate", "identify", people, "probes")
+    assert done.status == 2
+    assert "no probe shows anybody who is enrolled" in done.err

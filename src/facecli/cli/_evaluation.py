@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facecli.cli._output import Json
+    from facecli.evaluate.identification import IdentificationReport, SearchPoint
     from facecli.evaluate.verification import (
         Accuracy,
         EqualError,
@@ -38,14 +39,7 @@ def show(reports: Sequence[VerificationReport]) -> None:
         _output.note(f"no template: {failure.message}")
     where = reports[0].provenance
     _output.say(f"{where.data}: {comparisons(reports[0])}", bold=True)
-    several = len(reports) > 1
-    rows = [_rows(report) for report in reports]
-    table = [
-        (row[0], *([report.provenance.model] if several else []), *row[1:])
-        for same in zip(*rows, strict=True)
-        for report, row in zip(reports, same, strict=True)
-    ]
-    _output.table((HEADINGS[0], *(["model"] if several else []), *HEADINGS[1:]), table)
+    _tabulate([(report.provenance.model, _rows(report)) for report in reports])
     _remarks(reports)
 
 
@@ -68,7 +62,9 @@ def _rows(report: VerificationReport) -> list[Row]:
         rows.extend(_accuracy_rows(report.accuracy))
     rows.append(_equal_error_row(report.eer))
     rows.append(("d'", f"{report.d_prime:.2f}", "", "", "", ""))
-    rows.extend(_point_row(point) for point in report.points)
+    rows.extend(_measured_row(f"TAR at FMR {point.target:g}", point) for point in report.points)
+    if report.used is not None:
+        rows.append(_measured_row(f"TAR in use, FMR {report.used.target:g} promised", report.used))
     return rows
 
 
@@ -100,35 +96,101 @@ def _equal_error_row(found: EqualError) -> Row:
     return "equal error rate (EER)", shown, between, "", f"{found.threshold:.4f}", ""
 
 
-def _point_row(point: Point) -> Row:
-    """Return what can be said at one target FMR."""
-    what = f"TAR at FMR {point.target:g}"
+def _measured_row(what: str, point: Point) -> Row:
+    """Return what was measured at a threshold."""
     if point.threshold is None or point.fmr is None or point.fnmr is None:
         return what, "-", "", "", "", "can't be shown: too few people"
     threshold, accepted = f"{point.threshold:.4f}", point.fnmr.complement()
+    there = f"FMR {value(point.fmr)}, {point.fmr.errors:,} errors"
     if point.support is Support.BOUND:
         shown, counted = f">= {percent(accepted.low)}", f"{accepted.errors:,} / {accepted.trials:,}"
-        return (
-            what,
-            shown,
-            "",
-            counted,
-            threshold,
-            f"bound: no false match in {point.fmr.trials:,}, FMR {value(point.fmr)}",
-        )
-    observed = f"FNMR {value(point.fnmr)}; FMR {value(point.fmr)} ({interval(point.fmr)}), {point.fmr.errors:,} errors"
+        return what, shown, "", counted, threshold, f"bound: shown to be met there ({there})"
+    observed = f"FNMR {value(point.fnmr)}; FMR {_with_interval(point.fmr)}, {point.fmr.errors:,} errors"
     return _rate_row(what, accepted, threshold=threshold, remark=observed)
+
+
+def show_searches(reports: Sequence[IdentificationReport]) -> None:
+    """Print reports of searches in the same data as one table, the models' figures one below the other."""
+    for failure in reports[0].failures:
+        _output.note(f"no template: {failure.message}")
+    first = reports[0]
+    probes = f"{_mated(first):,} mated and {_strangers(first):,} non-mated probes"
+    lost = f"; {first.lost:,} probes of people who could not be enrolled" if first.lost else ""
+    enrolled = f"{first.templates:,} templates of {first.enrolled:,} people"
+    _output.say(f"{first.provenance.data}: {probes}, {enrolled} ({first.provenance.protocol}{lost})", bold=True)
+    _tabulate([(report.provenance.model, _search_rows(report)) for report in reports])
+    rates = [rate for report in reports for rate in _search_rates(report)]
+    bounds = any(point.support is not Support.NUMBER for point in first.points)
+    _how_to_read(rates, "people are drawn again among the probes; the gallery stays", bounds=bounds)
+
+
+def _mated(report: IdentificationReport) -> int:
+    return report.ranks[0].rate.trials
+
+
+def _strangers(report: IdentificationReport) -> int:
+    return report.curve.non_mated if report.curve else 0
+
+
+def _search_rates(report: IdentificationReport) -> list[Rate]:
+    """Return every rate that is shown."""
+    points = [*report.points, *([report.used] if report.used else [])]
+    found = [rate for point in points for rate in (point.fpir, point.fnir) if rate is not None]
+    return [*(one.rate for one in report.ranks), *found]
+
+
+def _search_rows(report: IdentificationReport) -> list[Row]:
+    """Return the figures of one report, always in the same order."""
+    rows = [
+        _rate_row("probes without template (FTA)", report.fta),
+        _rate_row("people without template (FTE)", report.fte),
+        *(_rate_row(f"rank-{one.rank} identification rate", one.rate) for one in report.ranks),
+        *(_search_row(f"FNIR at FPIR {point.target:g}", point) for point in report.points),
+    ]
+    if report.used is not None:
+        rows.append(_search_row(f"FNIR in use, FPIR {report.used.target:g} promised", report.used))
+    return rows
+
+
+def _search_row(what: str, point: SearchPoint) -> Row:
+    """Return what was measured at a threshold."""
+    if point.threshold is None or point.fpir is None or point.fnir is None:
+        return what, "-", "", "", "", "can't be shown: too few strangers"
+    threshold = f"{point.threshold:.4f}"
+    if point.support is Support.BOUND:
+        counted = f"{point.fnir.errors:,} / {point.fnir.trials:,}"
+        remark = f"bound: no false positive there (FPIR {value(point.fpir)})"
+        return what, f"<= {percent(point.fnir.high)}", "", counted, threshold, remark
+    there = f"FPIR {_with_interval(point.fpir)}, {point.fpir.errors:,} / {point.fpir.trials:,}"
+    return _rate_row(what, point.fnir, threshold=threshold, remark=there)
+
+
+def _tabulate(columns: Sequence[tuple[str, list[Row]]]) -> None:
+    """Print the same rows of one or several models."""
+    several = len(columns) > 1
+    table = [
+        (row[0], *([model] if several else []), *row[1:])
+        for same in zip(*([(model, row) for row in rows] for model, rows in columns), strict=True)
+        for model, row in same
+    ]
+    _output.table((HEADINGS[0], *(["model"] if several else []), *HEADINGS[1:]), table)
+
+
+def _how_to_read(rates: Sequence[Rate], independence: str, *, bounds: bool) -> None:
+    """Say how to read what stands above, as far as it is there."""
+    methods = sorted({str(rate.method) for rate in rates} - {Method.NONE, Method.RULE_OF_3})
+    _output.say(f"intervals: {', '.join(methods) or 'none'}; {independence}")
+    if bounds or any(rate.value is None for rate in rates):
+        _output.say("<, <=, > and >= are bounds (95 %): the data can't show a number there (rules of 3 and of 30)")
+    if any(rate.value is not None and rate.few for rate in rates):
+        _output.say(f"~ stands for fewer than {RULE_OF_30} errors: more data could move the number by 30 % or more")
 
 
 def _remarks(reports: Sequence[VerificationReport]) -> None:
     """Say how to read what stands above, as far as it is there."""
     rates = [rate for report in reports for rate in _all_rates(report)]
-    methods = sorted({str(rate.method) for rate in rates} - {Method.NONE, Method.RULE_OF_3})
-    _output.say(f"intervals: {', '.join(methods) or 'none'}; {_trials_said(reports[0])}")
-    if any(rate.value is None for rate in rates) or any(p.support is not Support.NUMBER for p in reports[0].points):
-        _output.say("< and >= are bounds (95 %): the data can't show a number there (rules of 3 and of 30)")
-    if any(rate.value is not None and rate.few for rate in rates):
-        _output.say(f"~ stands for fewer than {RULE_OF_30} errors: more data could move the number by 30 % or more")
+    bounds = any(point.support is not Support.NUMBER for point in reports[0].points)
+    _how_to_read(rates, _trials_said(reports[0]), bounds=bounds)
 
 
 def _trials_said(report: VerificationReport) -> str:
@@ -159,6 +221,11 @@ def interval(rate: Rate) -> str:
     return "" if rate.value is None else f"{percent(rate.low)} to {percent(rate.high)}"
 
 
+def _with_interval(rate: Rate) -> str:
+    """Write a rate with its interval behind it, where it has one."""
+    return value(rate) if rate.value is None else f"{value(rate)} ({interval(rate)})"
+
+
 def percent(number: float) -> str:
     """Write a rate in percent: two decimals, or more where it would else look like 0 or 100."""
     distance = min(abs(number), abs(1 - number)) * 100
@@ -184,6 +251,7 @@ def report_json(report: VerificationReport) -> dict[str, Json]:
         "d_prime": report.d_prime if math.isfinite(report.d_prime) else None,
         "accuracy": None if report.accuracy is None else _accuracy_json(report.accuracy),
         "points": [_point_json(point) for point in report.points],
+        "used": None if report.used is None else _point_json(report.used),
         "curve": {"thresholds": curve.thresholds.tolist(), "fmr": curve.fmr.tolist(), "fnmr": curve.fnmr.tolist()},
         "histogram": {
             "edges": report.histogram.edges.tolist(),
@@ -192,6 +260,45 @@ def report_json(report: VerificationReport) -> dict[str, Json]:
         },
         "false_matches": [_pair_json(pair) for pair in report.false_matches],
         "false_non_matches": [_pair_json(pair) for pair in report.false_non_matches],
+    }
+
+
+def searches_json(report: IdentificationReport) -> dict[str, Json]:
+    """Return a report of searches as data."""
+    curve = report.curve
+    return {
+        "kind": "identification",
+        "status": 0,
+        "title": report.title,
+        "provenance": provenance_json(report.provenance),
+        "enrolled": report.enrolled,
+        "templates": report.templates,
+        "mated": _mated(report),
+        "non_mated": _strangers(report),
+        "lost": report.lost,
+        "fta": rate_json(report.fta),
+        "fte": rate_json(report.fte),
+        "failures": [failure_json(failure) for failure in report.failures],
+        "ranks": [{"rank": one.rank, **rate_json(one.rate)} for one in report.ranks],
+        "cmc": report.cmc.tolist(),
+        "points": [_search_point_json(point) for point in report.points],
+        "used": None if report.used is None else _search_point_json(report.used),
+        "curve": None
+        if curve is None
+        else {"thresholds": curve.thresholds.tolist(), "fpir": curve.fpir.tolist(), "fnir": curve.fnir.tolist()},
+        "false_positives": [_pair_json(pair) for pair in report.false_positives],
+        "misses": [_pair_json(pair) for pair in report.misses],
+    }
+
+
+def _search_point_json(point: SearchPoint) -> dict[str, Json]:
+    """Return an operating point of a search as data."""
+    return {
+        "target": point.target,
+        "support": str(point.support),
+        "threshold": point.threshold,
+        "fpir": None if point.fpir is None else rate_json(point.fpir),
+        "fnir": None if point.fnir is None else rate_json(point.fnir),
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
@@ -12,14 +14,18 @@ from facecli.cli import _evaluation, _evaluation_files, _groups, _options, _outp
 from facecli.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from facecli.cli._evaluation_files import Wanted
     from facecli.engine import Engine
     from facecli.evaluate.groups import Grouping
     from facecli.evaluate.protocols import Protocol
-    from facecli.evaluate.running import Evaluation, Watch
+    from facecli.evaluate.running import Conduct, Evaluation, Watch
+    from facecli.metrics.intervals import Resampling
 
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
 SETTINGS = tuple(name for name in _options.PIPELINE if name != "model")
 
 
@@ -39,24 +45,58 @@ def evaluate_command() -> None:
     """
 
 
-_models = click.option(
-    "--model", "embedders", multiple=True, metavar="NAME", help="The embedder; give it several times to compare some."
-)
-_fresh = click.option("--fresh", is_flag=True, help="Embed every photograph anew, and keep no templates in the cache.")
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the options that all of these commands share say.
+
+    Attributes
+    ----------
+    embedders
+        Models to compare; none stands for the one that is set.
+    fresh
+        Whether the cache of templates is left alone.
+    resampling
+        Of the bootstrap.
+    """
+
+    embedders: tuple[str, ...]
+    fresh: bool
+    resampling: Resampling
+
+
 _rounds = click.option(
     "--rounds", type=click.IntRange(20, 100_000), default=1000, show_default=True, help="Bootstrap rounds."
 )
 _seed = click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn at random.")
 
 
+def _measuring(command: Callable[P, R]) -> Callable[..., R]:
+    """Give a command the options of how photographs are measured, and hand it them as ``how``."""
+    from facecli.metrics.intervals import Resampling
+
+    def with_how(*args: P.args, **kwargs: P.kwargs) -> R:
+        embedders, fresh, rounds, seed = (kwargs.pop(name) for name in ("embedders", "fresh", "rounds", "seed"))
+        kwargs["how"] = How(embedders, fresh, Resampling(rounds, seed=seed))  # type: ignore[arg-type]
+        return command(*args, **kwargs)
+
+    wrapped: Callable[..., R] = functools.update_wrapper(with_how, command)
+    for option in (
+        _seed,
+        _rounds,
+        click.option("--fresh", is_flag=True, help="Embed every photograph anew, and keep no templates in the cache."),
+        click.option(
+            "--model", "embedders", multiple=True, metavar="NAME", help="The embedder; give several to compare them."
+        ),
+    ):
+        wrapped = option(wrapped)
+    return wrapped
+
+
 @evaluate_command.command("pairs")
 @click.argument("pairs", metavar="PAIRS")
 @click.option("--images", metavar="PATH", help="Folder of the photographs; by default that of the list.")
-@_models
 @_groups.options
-@_fresh
-@_rounds
-@_seed
+@_measuring
 @_evaluation_files.of_photographs
 @_options.as_json
 @_options.configured(*SETTINGS)
@@ -65,12 +105,9 @@ def pairs_command(
     pairs: str,
     *,
     images: str | None,
-    embedders: tuple[str, ...],
     groups: str | None,
     group_by: str | None,
-    fresh: bool,
-    rounds: int,
-    seed: int,
+    how: How,
     files: Wanted,
     as_json: bool,
 ) -> ExitStatus:
@@ -90,7 +127,7 @@ def pairs_command(
     folder = path.parent if images is None else Path(images)
     protocol = (read_csv_pairs if path.suffix in {".csv", ".tsv"} else read_lfw_pairs)(path, folder)
     grouping = _groups.grouping(groups, group_by)
-    found = _evaluated(engine, protocol, pairs, embedders, grouping, fresh=fresh, draws=(rounds, seed))
+    found = _compared(engine, protocol, pairs, how, grouping)
     status = _told(found, as_json=as_json)
     _evaluation_files.write_verification(files, [one.report for one in found], engine=engine)
     return status
@@ -101,11 +138,8 @@ def pairs_command(
 @click.option(
     "--sample", type=click.IntRange(1), metavar="N", help="Make only N of the non-mated comparisons, drawn at random."
 )
-@_models
 @_groups.options
-@_fresh
-@_rounds
-@_seed
+@_measuring
 @_evaluation_files.of_photographs
 @_options.as_json
 @_options.configured(*SETTINGS)
@@ -114,12 +148,9 @@ def folder_command(
     folder: str,
     *,
     sample: int | None,
-    embedders: tuple[str, ...],
     groups: str | None,
     group_by: str | None,
-    fresh: bool,
-    rounds: int,
-    seed: int,
+    how: How,
     files: Wanted,
     as_json: bool,
 ) -> ExitStatus:
@@ -138,9 +169,9 @@ def folder_command(
 
     protocol = read_folder(Path(folder))
     if sample is not None:
-        protocol = sampled(protocol, sample, seed=seed)
+        protocol = sampled(protocol, sample, seed=how.resampling.seed)
     grouping = _groups.grouping(groups, group_by)
-    found = _evaluated(engine, protocol, folder, embedders, grouping, fresh=fresh, draws=(rounds, seed))
+    found = _compared(engine, protocol, folder, how, grouping)
     status = _told(found, as_json=as_json)
     _evaluation_files.write_verification(files, [one.report for one in found], engine=engine)
     return status
@@ -184,29 +215,68 @@ def scores_command(
     return status
 
 
-def _evaluated(
+@evaluate_command.command("identify")
+@click.argument("gallery", metavar="GALLERY")
+@click.argument("probes", required=False, metavar="[PROBES]")
+@_measuring
+@_options.as_json
+@_options.configured(*SETTINGS, "fusion", "fpir")
+def identify_command(
     engine: Engine,
-    protocol: Protocol,
-    data: str,
-    embedders: Sequence[str],
-    grouping: Grouping | None,
+    gallery: str,
+    probes: str | None,
     *,
-    fresh: bool,
-    draws: tuple[int, int],
-) -> list[Evaluation]:
-    """Evaluate each model on the same data, with a bar on each long step."""
-    from facecli.evaluate.running import Conduct, evaluate_images
-    from facecli.metrics.intervals import Resampling
+    how: How,
+    as_json: bool,
+) -> ExitStatus:
+    """Measure searches: people are enrolled, and probes of them and of strangers searched for.
 
-    found = []
+    GALLERY and PROBES have one sub-folder a person (or are CSV files with the columns name and image); the same name is
+    the same person, and whoever is only among the probes is a stranger. With GALLERY alone the first photograph of
+    everyone who has several is enrolled and all others are probes. Your enrolled gallery is not touched.
+
+    \b
+    Examples:
+      facecli evaluate identify staff/ visitors/
+      facecli evaluate identify people/ --json | jq '.ranks[0]'
+    """
+    from facecli.evaluate.identification import evaluate_searches, in_two_folders, split
+    from facecli.evaluate.protocols import read_folder
+
+    enrolled = read_folder(Path(gallery))
+    protocol = split(enrolled) if probes is None else in_two_folders(enrolled, read_folder(Path(probes)))
+    data = gallery if probes is None else f"{gallery} and {probes}"
+    reports = _each(engine, data, how, lambda one, c: evaluate_searches(one, protocol, c))
+    if as_json:
+        for report in reports:
+            _output.emit("evaluate", _evaluation.searches_json(report))
+    else:
+        _evaluation.show_searches(reports)
+    return ExitStatus.ACCEPTED
+
+
+def _each(engine: Engine, data: str, how: How, work: Callable[[Engine, Conduct], T]) -> list[T]:
+    """Do the same with each model, with a bar on each long step."""
+    from facecli.evaluate.running import Conduct
+
+    done = []
     with watching() as watch:
-        conduct = Conduct(data, keep=not fresh, resampling=Resampling(draws[0], seed=draws[1]), watch=watch)
-        for name in embedders or (engine.settings.model,):
+        conduct = Conduct(data, keep=not how.fresh, resampling=how.resampling, watch=watch)
+        for name in how.embedders or (engine.settings.model,):
             one = engine.for_model(name)
-            evaluation = evaluate_images(one, protocol, conduct)
-            found.append(_groups.grouped(one, evaluation, grouping, conduct.resampling))
+            done.append(work(one, conduct))
             engine.fell_back = engine.fell_back or one.fell_back
-    return found
+    return done
+
+
+def _compared(engine: Engine, protocol: Protocol, data: str, how: How, grouping: Grouping | None) -> list[Evaluation]:
+    """Make a protocol's comparisons with each model, and report by groups where some were given."""
+    from facecli.evaluate.running import evaluate_images
+
+    def work(one: Engine, conduct: Conduct) -> Evaluation:
+        return _groups.grouped(one, evaluate_images(one, protocol, conduct), grouping, how.resampling)
+
+    return _each(engine, data, how, work)
 
 
 def _told(found: Sequence[Evaluation], *, as_json: bool) -> ExitStatus:

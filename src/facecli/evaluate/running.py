@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from facecli.errors import UsageError
 from facecli.evaluate.embedding import embed_images
 from facecli.evaluate.trials import Crossed, Listed
-from facecli.evaluate.verification import Accuracy, Acquisition, Provenance, verification_report
+from facecli.evaluate.verification import Accuracy, Provenance, Subject, verification_report
 from facecli.metrics.curves import accuracy_10_fold, best_threshold
 from facecli.metrics.intervals import of_people, people_bootstrap, quotient, rate
 
@@ -92,14 +92,19 @@ def evaluate_images(engine: Engine, protocol: Protocol, conduct: Conduct) -> Eva
     trials, lost, accuracy = (
         _all_pairs(templates, conduct) if protocol.pairs is None else _listed_pairs(protocol, templates, conduct)
     )
-    report = verification_report(
-        trials,
-        Acquisition(*_acquired(templates, conduct), templates.failures, lost),
-        provenance(engine, protocol, conduct),
-        accuracy=accuracy,
-        resampling=conduct.resampling,
-    )
+    where, acquired = provenance(engine, protocol, conduct), _acquired(templates, conduct)
+    subject = Subject(where, *acquired, templates.failures, lost, _in_use(engine))
+    report = verification_report(trials, subject, accuracy=accuracy, resampling=conduct.resampling)
     return Evaluation(report, trials, templates)
+
+
+def _in_use(engine: Engine) -> tuple[float, float] | None:
+    """Return the target and the threshold by which ``verify`` decides; None where the model has not been measured."""
+    try:
+        point = engine.rules().for_pair()
+    except UsageError:
+        return None
+    return None if point.target is None else (point.target, point.threshold)
 
 
 def evaluate_scores(scores: Scores, name: str, conduct: Conduct) -> Evaluation:
@@ -134,13 +139,8 @@ def evaluate_scores(scores: Scores, name: str, conduct: Conduct) -> Evaluation:
         images=0,
         date=_today(),
     )
-    report = verification_report(
-        trials,
-        Acquisition(rate(0, 0), None, (), 0),
-        where,
-        accuracy=_accuracy(trials, scores.fold, conduct),
-        resampling=conduct.resampling,
-    )
+    accuracy = _accuracy(trials, scores.fold, conduct)
+    report = verification_report(trials, Subject(where, rate(0, 0)), accuracy=accuracy, resampling=conduct.resampling)
     return Evaluation(report, trials, None)
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from facecli.errors import UsageError
-from facecli.evaluate.verification import ScoredPair
+from facecli.evaluate.verification import KEPT, ScoredPair
 from facecli.metrics.curves import ScoreSummary, d_prime, det_curve, histogram
 from facecli.metrics.intervals import of_all_pairs, of_pairs, of_people
 from facecli.metrics.pairs import blocks
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
-
-WORST = 20
-"""Comparisons of each kind that a report shows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +78,8 @@ class Trials(Protocol):
     def by_people(self, thresholds: Floats) -> ByPeople:
         """Return the comparisons as functions of the people drawn; ``thresholds`` rise."""
 
-    def worst(self, count: int = WORST) -> tuple[list[ScoredPair], list[ScoredPair]]:
-        """Return the highest non-mated and the lowest mated comparisons, the worst first."""
+    def worst(self, count: int) -> tuple[list[ScoredPair], list[ScoredPair]]:
+        """Return the highest non-mated and the lowest mated comparisons, the worst first; at most ``KEPT``."""
 
 
 @dataclass(eq=False)
@@ -178,7 +175,7 @@ class Listed:
             of_pairs(self.first[other], self.second[other], people),
         )
 
-    def worst(self, count: int = WORST) -> tuple[list[ScoredPair], list[ScoredPair]]:
+    def worst(self, count: int) -> tuple[list[ScoredPair], list[ScoredPair]]:
         """Sort."""
         import numpy as np
 
@@ -291,7 +288,7 @@ class Crossed:
             mated_levels=tuple(of_people(counts) for counts in own),
         )
 
-    def worst(self, count: int = WORST) -> tuple[list[ScoredPair], list[ScoredPair]]:
+    def worst(self, count: int) -> tuple[list[ScoredPair], list[ScoredPair]]:
         """Kept while all were compared."""
         false_matches, false_non_matches = ([self._pair(*one) for one in kind.kept[:count]] for kind in self._survey[1])
         return false_matches, false_non_matches
@@ -322,14 +319,14 @@ class _Worst:
         import numpy as np
 
         worse = chosen
-        if len(self.kept) == WORST:
+        if len(self.kept) == KEPT:
             limit = self.kept[-1][0]
             worse = chosen & (block.scores > limit if self._sign > 0 else block.scores < limit)
         rows, columns = np.nonzero(worse)
         scores = block.scores[rows, columns]
-        for n in np.argsort(-self._sign * scores, kind="stable")[:WORST].tolist():
+        for n in np.argsort(-self._sign * scores, kind="stable")[:KEPT].tolist():
             self.kept.append((float(scores[n]), block.top + int(rows[n]), block.top + int(columns[n])))
-        self.kept = sorted(self.kept, key=lambda one: -self._sign * one[0])[:WORST]
+        self.kept = sorted(self.kept, key=lambda one: -self._sign * one[0])[:KEPT]
 
 
 def _of_keys(keys: list[Integers], people: int) -> Total:

@@ -11,7 +11,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from facecli.metrics.curves import FMR_TARGETS, eer, fnmr_at_fmr
-from facecli.metrics.intervals import Method, Resampling, claimable, percentiles, rate, resampled, rule_of_3, supported
+from facecli.metrics.intervals import (
+    CONFIDENCE,
+    Method,
+    Resampling,
+    claimable,
+    clopper_pearson,
+    percentiles,
+    rate,
+    resampled,
+    rule_of_3,
+    supported,
+)
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -28,6 +39,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     _Target: TypeAlias = "tuple[float, Support, float | None]"
 
+KEPT = 100
+"""Worst comparisons of each kind that are kept; a report shows the first ``SHOWN``."""
+SHOWN = 20
 GRID = 48
 """Thresholds around the equal error rate at which the bootstrap looks for it."""
 
@@ -95,8 +109,8 @@ class Support(StrEnum):
     NUMBER = "number"
     """At least 30 false matches are expected there (the rule of 30)."""
     BOUND = "bound"
-    """Too few are expected to measure it; that the target is met can be shown by a threshold that no comparison passes
-    (the rule of 3), and FNMR there is an upper bound of FNMR at the target."""
+    """Too few are expected to measure it, but a stricter threshold shows at 95 % confidence that the target is met, and
+    FNMR there is an upper bound of FNMR at the target."""
     NOTHING = "nothing"
     """Not even that: the comparisons are too few to tell whether the target is met."""
 
@@ -112,9 +126,10 @@ class Point:
     support
         What the data can show there.
     threshold
-        The lowest that keeps the target; of a bound, just above every non-mated score. None where nothing can be shown.
+        The lowest that keeps the target; of a bound, the lowest that shows it to be met, counting false matches by
+        pairs of people (Clopper and Pearson, one-sided; without any the rule of 3). None where nothing can be shown.
     fmr, fnmr
-        Observed at the threshold. Of a bound, the upper ends of both are what can be said. None as the threshold.
+        Observed at the threshold. Of a bound, the upper end of FNMR is what can be said. None as the threshold.
     """
 
     target: float
@@ -216,6 +231,8 @@ class VerificationReport:
         By folds; None where the protocol has none.
     false_matches, false_non_matches
         The worst comparisons: the highest non-mated and the lowest mated scores, the worst first.
+    used
+        Error rates at the threshold that is in use, whose promise is its target; None where none is.
     groups
         The same by groups of people; None where no groups were given.
     """
@@ -234,26 +251,27 @@ class VerificationReport:
     accuracy: Accuracy | None
     false_matches: tuple[ScoredPair, ...]
     false_non_matches: tuple[ScoredPair, ...]
+    used: Point | None = None
     groups: BiasReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Acquisition:
-    """How many photographs gave a template; the fields are those of :class:`VerificationReport`."""
+class Subject:
+    """What is measured, and what of it could not be; the fields are those of :class:`VerificationReport`.
 
+    ``used`` is the target and the threshold that are in use.
+    """
+
+    provenance: Provenance
     fta: Rate
-    fte: Rate | None
-    failures: tuple[Failure, ...]
-    lost: int
+    fte: Rate | None = None
+    failures: tuple[Failure, ...] = ()
+    lost: int = 0
+    used: tuple[float, float] | None = None
 
 
 def verification_report(
-    trials: Trials,
-    acquisition: Acquisition,
-    provenance: Provenance,
-    *,
-    accuracy: Accuracy | None = None,
-    resampling: Resampling | None = None,
+    trials: Trials, subject: Subject, *, accuracy: Accuracy | None = None, resampling: Resampling | None = None
 ) -> VerificationReport:
     """Measure comparisons that were made.
 
@@ -261,10 +279,8 @@ def verification_report(
     ----------
     trials
         The comparisons.
-    acquisition
-        What could not be compared.
-    provenance
-        Where the comparisons come from.
+    subject
+        Where they come from, and what could not be compared.
     accuracy
         By folds, where the protocol has some.
     resampling
@@ -272,16 +288,17 @@ def verification_report(
     """
     chosen = resampling or Resampling()
     targets = [_target(trials, target) for target in FMR_TARGETS]
-    thresholds = _thresholds(trials.curve, [threshold for _, _, threshold in targets])
+    in_use = [(subject.used[0], Support.NUMBER, subject.used[1])] if subject.used else []
+    thresholds = _thresholds(trials.curve, [threshold for _, _, threshold in targets + in_use])
     rounds = _trial_rounds(trials, thresholds, chosen) if trials.independent else _rounds(trials, thresholds, chosen)
-    false_matches, false_non_matches = trials.worst()
+    false_matches, false_non_matches = trials.worst(SHOWN)
     return VerificationReport(
-        title=f"{provenance.data}: {provenance.model}",
-        provenance=provenance,
-        fta=acquisition.fta,
-        fte=acquisition.fte,
-        failures=acquisition.failures,
-        lost=acquisition.lost,
+        title=f"{subject.provenance.data}: {subject.provenance.model}",
+        provenance=subject.provenance,
+        fta=subject.fta,
+        fte=subject.fte,
+        failures=subject.failures,
+        lost=subject.lost,
         curve=trials.curve,
         histogram=trials.histogram,
         points=tuple(_point(trials, target, rounds, chosen) for target in targets),
@@ -290,6 +307,7 @@ def verification_report(
         accuracy=accuracy,
         false_matches=tuple(false_matches),
         false_non_matches=tuple(false_non_matches),
+        used=next((_point(trials, one, rounds, chosen) for one in in_use), None),
     )
 
 
@@ -308,8 +326,25 @@ def _target(trials: Trials, target: float) -> _Target:
     if supported(target, units):
         return target, Support.NUMBER, fnmr_at_fmr(curve, target)[1]
     if claimable(target, units):
-        return target, Support.BOUND, fnmr_at_fmr(curve, 0.0)[1]
+        return target, Support.BOUND, _showing_threshold(trials, target)
     return target, Support.NOTHING, None
+
+
+def _showing_threshold(trials: Trials, target: float) -> float:
+    """Return the lowest threshold known to show that a target is met, by the pairs of people that match there."""
+    import numpy as np
+
+    confidence = 2 * CONFIDENCE - 1  # the upper end of a two-sided interval of 90 % is a one-sided bound of 95 %
+    falsely: set[frozenset[str]] = set()
+    for pair in trials.worst(KEPT)[0]:
+        known = falsely | {
+            frozenset((pair.first_person, pair.second_person) if pair.first_person else (str(len(falsely)),))
+        }
+        if clopper_pearson(len(known), trials.units[1], confidence)[1] > target:
+            break
+        falsely = known
+    thresholds = trials.curve.thresholds
+    return float(thresholds[np.searchsorted(thresholds, pair.score, side="right")])
 
 
 def _thresholds(curve: DetCurve, wanted: list[float | None]) -> Floats:
