@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+WORKERS = 4
+"""Photographs in memory at the same time, however many there are."""
+
 
 class Engine:
     """Settings, and all that follows from them.
@@ -82,7 +85,7 @@ class Engine:
         """
         import numpy  # noqa: F401, ICN001
 
-        return ThreadPoolExecutor(max_workers=4, thread_name_prefix="facecli")
+        return ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="facecli")
 
     @cached_property
     def registry(self) -> Registry:
@@ -252,9 +255,14 @@ class Engine:
             See the stages.
         """
         chosen = policy or self.settings.faces
-        photos = [self._workers.submit(self.read, source) for source in sources]
+        first = [self._workers.submit(self.read, source) for source in sources[:WORKERS]]
         pipeline = self.pipeline
-        return list(self._workers.map(lambda photo: pipeline.sample(photo.result(), chosen), photos))
+
+        def work(number: int, source: Source) -> Sample:
+            photo = first[number].result() if number < WORKERS else self.read(source)
+            return pipeline.sample(photo, chosen)
+
+        return list(self._workers.map(work, range(len(sources)), sources))
 
     def faces_of(self, source: Source) -> list[Sample]:
         """Make the faces of one photograph ready as the settings say: one, or with ``faces = all`` each of them."""
