@@ -1,5 +1,7 @@
 """Galleries to test."""
 
+import shutil
+
 import pytest
 from galleries import PIN, fill
 
@@ -19,9 +21,17 @@ def gallery(folder):
         yield made
 
 
+@pytest.fixture(scope="session")
+def filled_once(tmp_path_factory):
+    """A closed gallery of twenty people with two templates each; making it takes a second, so it is copied."""
+    made = tmp_path_factory.mktemp("filled") / "gallery"
+    with Gallery.create(made, PIN) as gallery:
+        fill(gallery, 20, each=2)
+    return made
+
+
 @pytest.fixture
-def filled(folder):
+def filled(folder, filled_once):
     """The folder of a closed gallery of twenty people with two templates each."""
-    with Gallery.create(folder, PIN) as made:
-        fill(made, 20, each=2)
+    shutil.copytree(filled_once, folder)
     return folder

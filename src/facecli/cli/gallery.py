@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facecli.cli import _options, _output, _render
+from facecli.cli.gallery_care import check_command
 from facecli.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ def gallery_command() -> None:
       facecli gallery show alice
       facecli gallery rename alice "Alice Liddell"
       facecli gallery remove alice
+      facecli gallery check
     """
+
+
+for _command in (check_command,):
+    gallery_command.add_command(_command)
 
 
 @gallery_command.command("list")

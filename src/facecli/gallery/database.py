@@ -60,6 +60,8 @@ class Database:
         Whether changes will be made.
     wait_s
         How long to wait for another process, in seconds.
+    name
+        Of the file: another one for a snapshot.
 
     Raises
     ------
@@ -69,9 +71,9 @@ class Database:
         It is to be changed, and the folder can't be written.
     """
 
-    def __init__(self, folder: Path, *, writable: bool, wait_s: float) -> None:
+    def __init__(self, folder: Path, *, writable: bool, wait_s: float, name: str = DATABASE) -> None:
         self.folder = folder
-        self.path = folder / DATABASE
+        self.path = folder / name
         self._writable = writable
         self._wait_s = wait_s
         self._lock: FileLock | None = None
@@ -161,6 +163,17 @@ class Database:
             with suppress(sqlite3.Error):
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
+    @contextmanager
+    def whole(self) -> Iterator[sqlite3.Connection]:
+        """Give the writer's connection outside of a transaction, under the lock: for work on the whole file.
+
+        The log is folded in and emptied afterwards, as far as readers of older states let it.
+        """
+        with self.locked(), self._explained(writing=True):
+            self._writer = self._writer or self._open_writer()
+            yield self._writer
+            self.forget()
+
     def close(self) -> None:
         """Close; the log is folded into the database if no other process is writing, else by the next one."""
         if self._writer is not None:
@@ -235,7 +248,7 @@ class Database:
 
     def _fingerprint(self) -> tuple[int, ...]:
         """Say which state the file is in, without opening it; the last number is the length of its log."""
-        log = self.path.with_name(f"{DATABASE}-wal")
+        log = self.path.with_name(f"{self.path.name}-wal")
         try:
             status = self.path.stat()
             return status.st_ino, status.st_mtime_ns, status.st_size, log.stat().st_size if log.exists() else 0

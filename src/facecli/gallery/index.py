@@ -117,6 +117,11 @@ class Index:
         return int(newest.ids[-1]) if len(newest) else 0
 
     @property
+    def saved_block(self) -> Block:
+        """What the file holds of it."""
+        return self._base.first(self._saved)
+
+    @property
     def worth_saving(self) -> bool:
         """Whether the next process would lose noticeable time for want of a newer file."""
         return len(self) > SMALL and len(self) - self._saved > max(TAIL, self._saved // 20)
