@@ -193,9 +193,9 @@ class Database:
             try:
                 connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
                 return connection
-            except sqlite3.OperationalError as error:
+            except (sqlite3.Error, UnicodeError) as error:
                 connection.close()
-                if _primary(error) not in _NO_COMPANIONS:
+                if isinstance(error, UnicodeError) or _primary(error) not in _NO_COMPANIONS:
                     raise
                 if self._writable:
                     raise OutputError(
@@ -213,8 +213,12 @@ class Database:
     def _open_writer(self) -> sqlite3.Connection:
         """Open for changes that outlive a power cut and leave nothing of what they delete."""
         connection = self._connect("mode=rw")
-        for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "trusted_schema = OFF"):
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "trusted_schema = OFF"):
+                connection.execute(f"PRAGMA {pragma}")
+        except (sqlite3.Error, UnicodeError):
+            connection.close()
+            raise
         return connection
 
     def _connect(self, mode: str) -> sqlite3.Connection:
