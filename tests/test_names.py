@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facecli.errors import UsageError
-from facecli.names import MAX_NAME_CHARACTERS, person_name, visible
+from facecli.names import MAX_NAME_CHARACTERS, inert, person_name, visible
 
 ANY_TEXT = st.text(alphabet=st.characters(categories=None), max_size=40)
 
@@ -122,3 +122,13 @@ def test_escapes_read_as_in_python():
 
 def test_ordinary_text_is_shown_unchanged():
     assert visible(r"C:\photos\Zoë 李.jpg") == r"C:\photos\Zoë 李.jpg"
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+cmd", "-x", "@sum", "＝a", "\ta", "--1", "-1-1"])
+def test_what_a_spreadsheet_would_run_is_made_inert(cell):
+    assert inert(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["", "-", "a=1", "-0.25", "+1", "-1e-5", "0.5", "a.jpg"])
+def test_what_it_would_not_run_is_left_alone(cell):
+    assert inert(cell) == cell

@@ -55,6 +55,23 @@ _UNSEEN = frozenset(
 )
 
 
+_FORMULA_STARTS = frozenset("=+-@＝＋－＠\t\r")
+
+
+def inert(cell: str) -> str:
+    """Return a cell of a table as no spreadsheet will run it: with an apostrophe before what would be a formula.
+
+    OWASP recommends that against CSV injection. A number is none, nor is a hyphen that stands for nothing.
+    """
+    if cell[:1] not in _FORMULA_STARTS or cell == "-":
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
 def person_name(text: str) -> str:
     """Return the one spelling of a person's name that is stored and compared.
 

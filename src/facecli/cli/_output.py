@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facecli.errors import ExitStatus, FacecliError
-from facecli.names import visible
+from facecli.names import inert, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,9 +35,6 @@ PER_INPUT = {
     ExitStatus.UNREADABLE_INPUT,
 }
 """Failures that concern one photograph: others can still be worked on."""
-
-
-_FORMULA_STARTS = set("=+-@＝＋－＠")
 
 
 def say(text: str, *, colour: str | None = None, bold: bool = False) -> None:
@@ -111,15 +108,10 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def tabbed(*cells: str) -> None:
     """Print one line of tab-separated cells for other programs.
 
-    A cell that a spreadsheet would run as a formula gets an apostrophe before it, as OWASP recommends against CSV
-    injection: names can't begin so, but photographs are called what strangers please.
+    A cell that a spreadsheet would run as a formula is made inert: names can't begin so, but photographs are called
+    what strangers please.
     """
-    click.echo("\t".join(f"'{text}" if _is_formula(text) else text for text in map(visible, cells)))
-
-
-def _is_formula(cell: str) -> bool:
-    """Say whether a spreadsheet would run it; a hyphen alone stands for nothing, and is harmless."""
-    return cell[:1] in _FORMULA_STARTS and cell != "-"
+    click.echo("\t".join(inert(visible(cell)) for cell in cells))
 
 
 @contextmanager

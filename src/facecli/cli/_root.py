@@ -32,6 +32,7 @@ COMMANDS = {
     "models": "List, fetch and add models.",
     "detect": "Find the faces of photographs.",
     "embed": "Compute the templates of faces.",
+    "compare": "Compare every photograph with every other one, for other tools.",
     "evaluate": "Measure how good a system is on labelled data.",
     "doctor": "Check this installation, device, models and gallery.",
     "config": "Show the settings and where each comes from.",

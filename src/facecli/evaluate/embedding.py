@@ -125,7 +125,8 @@ def _embedded(engine: Engine, source: str, cache: TemplateCache) -> Embedded | R
     """Look one photograph up, or embed it."""
     path = Path(source)
     try:
-        known = cache.get(sha256_of(path)) if path.is_file() else None  # a FIFO would never come to an end
+        # a FIFO would never come to an end, and - is no file but standard input
+        known = cache.get(sha256_of(path)) if source != "-" and path.is_file() else None
     except (OSError, ValueError):
         known = None
     if known is not None:

@@ -98,6 +98,8 @@ class Scores:
         What the two samples are called, ``(n,)``; None where they have no names.
     fold
         ``(n,)``; None where there are no folds.
+    distance
+        Whether they were distances: ``score`` is their negative.
     """
 
     score: Floats
@@ -107,6 +109,7 @@ class Scores:
     first: NDArray[np.str_] | None = None
     second: NDArray[np.str_] | None = None
     fold: NDArray[np.int64] | None = None
+    distance: bool = False
 
 
 def read_lfw_pairs(path: Path, images: Path) -> Protocol:
@@ -260,7 +263,8 @@ def read_scores(path: Path, *, distance: bool = False) -> Scores:
     if ("first_person" in names) != ("second_person" in names):
         raise UsageError(f"{_named(path)}: first_person and second_person must come together")
     fold = np.asarray(columns["fold"], np.int64) if "fold" in columns else None
-    return Scores(-score if distance else score, np.asarray(columns["mated"], bool), fold=fold, **names)
+    mated = np.asarray(columns["mated"], bool)
+    return Scores(-score if distance else score, mated, fold=fold, distance=distance, **names)
 
 
 def _table(path: Path) -> dict[str, list[object]]:

@@ -126,7 +126,8 @@ def evaluate_scores(scores: Scores, name: str, conduct: Conduct) -> Evaluation:
     if scores.first is not None and scores.second is not None:
         sources = np.stack([scores.first, scores.second], axis=1)
     trials = Listed(scores.score, scores.mated, first, second, people, sources)
-    told = f"{len(scores.score):,} scores" + ("" if people else ", taken as independent: nobody is named")
+    kind = "distances, negated" if scores.distance else "scores"
+    told = f"{len(scores.score):,} {kind}" + ("" if people else ", taken as independent: nobody is named")
     where = Provenance(
         model=name,
         pin=None,
