@@ -274,15 +274,14 @@ class Engine:
 
     def detections(self, source: Source) -> tuple[Photo, list[tuple[Face, Quality]]]:
         """Find the faces of a photograph and measure each, without judging and without loading the embedder."""
-        from facecli.pipeline import crop_face
+        from facecli.pipeline import quality_crop
         from facecli.quality import measure
 
         reading = self._workers.submit(self.read, source)
         detector = self.detector
         photo = reading.result()
-        spec = self.manifest.inputs[0]
         faces = detector.detect(photo.pixels, self.detect_options)
-        return photo, [(face, measure(photo.pixels, face, crop_face(photo, face, spec))) for face in faces]
+        return photo, [(face, measure(photo.pixels, face, quality_crop(photo, face))) for face in faces]
 
     @contextmanager
     def gallery(self, *, writable: bool = False) -> Iterator[Gallery]:

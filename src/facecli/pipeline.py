@@ -166,12 +166,9 @@ class Pipeline:
 
     def _measured(self, photo: Photo, face: Face, crop: Image) -> Quality:
         """Judge the same crop for every embedder; the embedder's own (first) serves where it is that one."""
-        import numpy as np
-
         spec = self.embedder.inputs[0]
         if (spec.width_px, spec.height_px) != gate.CROP_SIZE or spec.points != gate.CROP_POINTS:
-            template = np.asarray(gate.CROP_POINTS, np.float32)
-            crop = align(photo.pixels, face.points, size=gate.CROP_SIZE, template=template)
+            crop = quality_crop(photo, face)
         return gate.measure(photo.pixels, face, crop)
 
     def _prepared(self, photo: Photo, face: Face) -> PreparedFace:
@@ -227,6 +224,13 @@ def crop_face(photo: Photo, face: Face, spec: InputSpec) -> Image:
 
     template = np.asarray(spec.points, np.float32)
     return align(photo.pixels, face.points, size=(spec.width_px, spec.height_px), template=template)
+
+
+def quality_crop(photo: Photo, face: Face) -> Image:
+    """Return the aligned face on which quality is measured, the same for every embedder."""
+    import numpy as np
+
+    return align(photo.pixels, face.points, size=gate.CROP_SIZE, template=np.asarray(gate.CROP_POINTS, np.float32))
 
 
 def _no_face(photo: Photo) -> NoFaceError:
