@@ -14,6 +14,7 @@ from test_registry import graph
 
 from facecli.embed import FusedEmbedder, OnnxEmbedder
 from facecli.errors import ConfigError, ModelError, ModelIntegrityError, ModelMissingError
+from facecli.known_answer import check
 from facecli.manifest import FusedManifest, Part, bundled_folder, manifests, read_manifest, read_model
 from facecli.manifest_reader import toml_of
 from facecli.match import checked, score
@@ -234,6 +235,18 @@ def real(weights_cache):
     if engine.registry.state(engine.manifest) != "ready":
         pytest.skip("dlib is not in the cache (facecli models fetch fused)")
     return engine
+
+
+@pytest.mark.weights
+def test_the_answer_in_the_manifest_holds(real):
+    known = real.manifest.known_answer
+    assert check(real.pipeline.embedder, known) <= known.tolerance / 10
+
+
+@pytest.mark.weights
+def test_the_answer_of_its_mirrored_part_holds_too(real):
+    dlib = real.registry.manifest("dlib")
+    assert check(OnnxEmbedder(real.session(dlib), dlib), dlib.known_answer) <= dlib.known_answer.tolerance / 10
 
 
 @pytest.mark.weights
