@@ -220,7 +220,7 @@ def test_a_rate_that_the_people_cannot_support_is_refused():
 def test_the_development_set_reaches_one_in_ten_thousand_and_no_further():
     """1,156 people: 33 pairs at half of 1e-4, 3 at half of 1e-5."""
     comparisons = compare_all(*crowd(1156, 1, dimension=8))
-    calibration._require_support(comparisons, 1e-4, Procedure())
+    calibration.require_support(comparisons, 1e-4, Procedure())
     with pytest.raises(UnsupportedPointError, match="1e-05"):
         choose(comparisons, [1e-5], Procedure())
 

@@ -11,6 +11,7 @@ import pytest
 
 from facecli.calibration import Procedure, Unit, compare_all
 from facecli.manifest import MeasuredPoint, Measurement, bundled_folder, read_manifest
+from facecli.manifest_reader import measurement_toml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
@@ -48,7 +49,7 @@ def test_the_table_is_one_that_a_manifest_may_hold(measurement, tmp_path):
     """Appended to a manifest and read back, it is the measurement to three digits."""
     bare = (bundled_folder() / "sface.toml").read_text(encoding="utf-8").split("[measurement]", maxsplit=1)[0]
     manifest = tmp_path / "sface.toml"
-    manifest.write_text(f"{bare}\n{measure_points.as_toml(measurement)}\n", encoding="utf-8")
+    manifest.write_text(f"{bare}\n{measurement_toml(measurement)}\n", encoding="utf-8")
     read = read_manifest(manifest).measurement
     assert (read.data, read.people, read.images, read.date) == ("drawn people", 120, 240, "2026-11-24")
     assert (read.people_pairs, read.image_pairs) == (7140, measurement.image_pairs)
@@ -61,7 +62,7 @@ def test_the_table_is_one_that_a_manifest_may_hold(measurement, tmp_path):
 
 def test_a_rate_of_zero_stays_a_number():
     point = MeasuredPoint(1e-2, 0.9, 0.0, 0.0, 0.0, 0.0)
-    table = measure_points.as_toml(Measurement("d", 2, 3, 1, 2, "2026-11-24", "provisional", "m", (point,)))
+    table = measurement_toml(Measurement("d", 2, 3, 1, 2, "2026-11-24", "provisional", "m", (point,)))
     assert tomllib.loads(table)["measurement"]["points"][0]["fnmr"] == 0
 
 

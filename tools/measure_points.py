@@ -23,9 +23,11 @@ import click
 import numpy as np
 import point_studies as studies
 
+from facecli.calibrate import METHOD
 from facecli.calibration import Comparisons, Procedure, Unit, compare_all, fmr_bound, fnmr_interval, measure
 from facecli.errors import FacecliError
 from facecli.manifest import Measurement
+from facecli.manifest_reader import measurement_toml
 from facecli.types import FacePolicy
 
 if TYPE_CHECKING:
@@ -34,10 +36,6 @@ if TYPE_CHECKING:
 
 TARGETS = (1e-2, 1e-3, 1e-4)
 PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-METHOD = (
-    "Smallest threshold at which the one-sided {confidence:.0%} bound of a bootstrap over people ({rounds} rounds, "
-    "every pair of people weighted once, nobody paired with his own copy) meets {safety:.0%} of the target."
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +80,7 @@ def main(  # noqa: PLR0913 - one parameter an option
         crowd = studies.Crowd.of(faces.vectors, faces.people, faces.files)
         for line in studies.report(crowd, comparisons, measurement, splits=splits):
             click.echo(line, err=True)
-    click.echo(as_toml(measurement))
+    click.echo(measurement_toml(measurement))
 
 
 def cached(model: str, folder: Path, cache: Path | None) -> Faces:
@@ -159,21 +157,6 @@ def report(comparisons: Comparisons, measurement: Measurement, procedure: Proced
             f"| {comparisons.fnmr(point.threshold, Unit.PEOPLE):.2%} |",
             err=True,
         )
-
-
-def as_toml(measurement: Measurement) -> str:
-    """Write the measurement as a manifest has it."""
-    lines = [
-        "[measurement]",
-        *(f'{key} = "{getattr(measurement, key)}"' for key in ("data", "date", "status", "method")),
-        *(f"{key} = {getattr(measurement, key)}" for key in ("people", "images", "people_pairs", "image_pairs")),
-    ]
-    for point in measurement.points:
-        lines += ["", "[[measurement.points]]", f"fmr = {point.fmr:g}", f"threshold = {point.threshold:.4f}"]
-        lines += [
-            f"{key} = {getattr(point, key):.3g}" for key in ("fmr_bound", "fmr_people_pairs", "fmr_image_pairs", "fnmr")
-        ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

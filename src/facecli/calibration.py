@@ -251,7 +251,7 @@ def choose(comparisons: Comparisons, targets: Sequence[float], procedure: Proced
         The people are too few for a target.
     """
     for target in targets:
-        _require_support(comparisons, target, procedure)
+        require_support(comparisons, target, procedure)
     return choose_unchecked(comparisons, targets, procedure)
 
 
@@ -324,8 +324,16 @@ def halves(people: int, splits: int, *, seed: int) -> Iterator[NDArray[np.bool_]
         yield chosen
 
 
-def _require_support(comparisons: Comparisons, target: float, procedure: Procedure) -> None:
-    """Refuse a target that these people can't support."""
+def require_support(comparisons: Comparisons, target: float, procedure: Procedure) -> None:
+    """Refuse a target that these people can't support.
+
+    Raises
+    ------
+    UsageError
+        It is no rate.
+    UnsupportedPointError
+        The people are too few for it; the hint says how many it takes, and what these support.
+    """
     if not 0 < target < 1:
         raise UsageError(f"{target:g} is no error rate: it must lie between 0 and 1, both excluded")
     expected = procedure.safety * target * comparisons.pairs(Unit.PEOPLE)
@@ -334,8 +342,24 @@ def _require_support(comparisons: Comparisons, target: float, procedure: Procedu
             f"{comparisons.people:,} people can't support FMR {target:g}: at {procedure.safety:g} of it only "
             f"{expected:.2g} of their {comparisons.pairs(Unit.PEOPLE):,} pairs would be errors, and a rate worth "
             f"stating needs {RULE_OF_30}",
-            hint="measure on more people, or ask for a looser rate",
+            hint=f"measure on {people_for(target, procedure):,} people or more, or ask for FMR "
+            f"{_loosest(expected, target)} or looser",
         )
+
+
+def people_for(target: float, procedure: Procedure) -> int:
+    """Return how many people a target takes: 30 errors expected among their pairs at the part that must be kept."""
+    pairs = RULE_OF_30 / (procedure.safety * target)
+    return math.ceil((1 + math.sqrt(1 + 8 * pairs)) / 2)
+
+
+def _loosest(expected: float, target: float) -> str:
+    """Return the strictest rate that the people do support, rounded up to two digits."""
+    rate = target * RULE_OF_30 / expected if expected else math.inf
+    if rate >= 1:
+        return "of nothing at all"
+    scale = 10.0 ** (1 - math.floor(math.log10(rate)))
+    return f"{math.ceil(rate * scale) / scale:g}"
 
 
 def _rounded_up(threshold: float) -> float:

@@ -111,9 +111,11 @@ class Engine:
         """Return an engine with another embedder and otherwise the same settings; this one where it is the same."""
         if name == self.settings.model:
             return self
-        configuration = Configuration(
-            replace(self.settings, model=name), {**self.configuration.origins, "model": "flag"}
-        )
+        origins = {**self.configuration.origins, "model": "flag"}
+        return self.configured(Configuration(replace(self.settings, model=name), origins))
+
+    def configured(self, configuration: Configuration) -> Engine:
+        """Return an engine with other settings that may fetch what this one may."""
         return type(self)(configuration, may_fetch=self._may_fetch, progress=self._progress)
 
     @cached_property

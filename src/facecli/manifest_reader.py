@@ -361,6 +361,18 @@ def toml_of(manifest: Manifest) -> str:
     )
 
 
+def measurement_toml(measurement: Measurement) -> str:
+    """Write the ``[measurement]`` table of a manifest; rates to three digits, thresholds to four decimals."""
+    texts, counts = ("data", "date", "status", "method"), ("people", "images", "people_pairs", "image_pairs")
+    lines = [_lines("[measurement]", [(key, getattr(measurement, key)) for key in (*texts, *counts)]).rstrip()]
+    for point in measurement.points:
+        lines += ["", "[[measurement.points]]", f"fmr = {point.fmr:g}", f"threshold = {point.threshold:.4f}"]
+        lines += [
+            f"{key} = {getattr(point, key):.3g}" for key in ("fmr_bound", "fmr_people_pairs", "fmr_image_pairs", "fnmr")
+        ]
+    return "\n".join(lines)
+
+
 def _lines(title: str, entries: Sequence[tuple[str, object]]) -> str:
     return "".join([f"{title}\n" if title else "", *(f"{key} = {_toml(value)}\n" for key, value in entries)])
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "embed": "Compute the templates of faces.",
     "compare": "Compare every photograph with every other one, for other tools.",
     "evaluate": "Measure how good a system is on labelled data.",
+    "calibrate": "Set operating points from your own people.",
     "doctor": "Check this installation, device, models and gallery.",
     "config": "Show the settings and where each comes from.",
 }
