@@ -187,15 +187,16 @@ def folder_command(
 def scores_command(
     sources: tuple[str, ...], *, distance: bool, rounds: int, seed: int, files: Wanted, as_json: bool
 ) -> ExitStatus:
-    """Measure the scores of any system, read from CSV, TSV, NDJSON or npz.
+    """Measure the scores of any system, read from CSV, TSV, NDJSON or npz, or as bob and openbr write them.
 
     The columns are score and mated (1 or 0). With first_person and second_person the intervals come from a bootstrap
     over people; without them every comparison is taken as independent, which makes intervals too narrow where people
-    come more than once. The columns first, second (names of the samples) and fold may be there as well.
+    come more than once. The columns first, second (names of the samples) and fold may be there as well. bob's four or
+    five columns of text (.txt or no ending) and CSV are read too, and openbr's NAME.mtx with NAME.mask beside it.
 
     \b
     Examples:
-      facecli evaluate scores ours.csv theirs.ndjson
+      facecli evaluate scores ours.csv theirs.ndjson --report both.html
       facecli evaluate scores --distance euclidean.npz --json
     """
     from facecli.evaluate.protocols import read_scores

@@ -7,32 +7,22 @@ all others as strangers to each other.
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from facecli.bulk import items_in
 from facecli.errors import UsageError
+from facecli.evaluate.tables import as_bool, as_float, as_int, called, json_rows, opened, table_rows
 from facecli.names import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-    from typing import TextIO
 
     import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-WORDS = {
-    **dict.fromkeys(("1", "true", "yes", "same", "mated", "genuine"), True),
-    **dict.fromkeys(("0", "false", "no", "different", "non-mated", "impostor"), False),
-}
-"""How tables say whether two photographs show one person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +90,8 @@ class Scores:
         ``(n,)``; None where there are no folds.
     distance
         Whether they were distances: ``score`` is their negative.
+    lost
+        Comparisons that the file names, but that could not be made.
     """
 
     score: Floats
@@ -110,6 +102,7 @@ class Scores:
     second: NDArray[np.str_] | None = None
     fold: NDArray[np.int64] | None = None
     distance: bool = False
+    lost: int = 0
 
 
 def read_lfw_pairs(path: Path, images: Path) -> Protocol:
@@ -128,21 +121,21 @@ def read_lfw_pairs(path: Path, images: Path) -> Protocol:
     UsageError
         It can't be read, or a line is not as the format has it.
     """
-    with _opened(path) as stream:
+    with opened(path) as stream:
         lines = [line.split() for line in stream if line.strip()]
     try:
         folds, each = ([1, *map(int, lines[0])])[-2:]
     except (IndexError, ValueError) as error:
         raise UsageError(
-            f"{_named(path)} is no list of pairs as LFW has them: its first line holds no counts"
+            f"{called(path)} is no list of pairs as LFW has them: its first line holds no counts"
         ) from error
     if len(lines) - 1 != folds * each * 2:
         raise UsageError(
-            f"{_named(path)} announces {folds} x 2 x {each} pairs = {folds * each * 2:,}, but holds {len(lines) - 1:,}"
+            f"{called(path)} announces {folds} x 2 x {each} pairs = {folds * each * 2:,}, but holds {len(lines) - 1:,}"
         )
     collected = _Collector()
     for number, cells in enumerate(lines[1:]):
-        sides = _lfw_sides(cells, f"{_named(path)}, line {number + 2}")
+        sides = _lfw_sides(cells, f"{called(path)}, line {number + 2}")
         found = [Image(str(images / name / f"{name}_{count:04d}.jpg"), name) for name, count in sides]
         collected.add(*found, mated=len(cells) == 3, fold=number // (2 * each) if folds > 1 else 0)
     told = f"{len(lines) - 1:,} listed pairs" + (f" in {folds} folds" if folds > 1 else "")
@@ -174,12 +167,12 @@ def read_csv_pairs(path: Path, images: Path | None = None) -> Protocol:
         It can't be read, lacks a column, or a cell makes no sense.
     """
     folder = images or path.parent
-    rows = list(_rows(path, {"first", "second", "same"}))
+    rows = list(table_rows(path, {"first", "second", "same"}))
     collected = _Collector()
     named = bool(rows) and {"first_person", "second_person"} <= set(rows[0])
     sources = [(str(folder / row["first"]), str(folder / row["second"])) for row in rows]
-    same = [_as_bool(row["same"], f"{_named(path)}, row {number}") for number, row in enumerate(rows, 2)]
-    people = {} if named else _tied([pair for pair, mated in zip(sources, same, strict=True) if mated])
+    same = [as_bool(row["same"], f"{called(path)}, row {number}") for number, row in enumerate(rows, 2)]
+    people = {} if named else tied([pair for pair, mated in zip(sources, same, strict=True) if mated])
     for row, (first, second), mated in zip(rows, sources, same, strict=True):
         owners = (
             (row["first_person"], row["second_person"])
@@ -188,9 +181,9 @@ def read_csv_pairs(path: Path, images: Path | None = None) -> Protocol:
         )
         if mated != (owners[0] == owners[1]):
             raise UsageError(
-                f"{_named(path)}: {visible(first)} and {visible(second)} are said to be both one person's and not"
+                f"{called(path)}: {visible(first)} and {visible(second)} are said to be both one person's and not"
             )
-        fold = _as_int(row.get("fold", "0"), _named(path))
+        fold = as_int(row.get("fold", "0"), called(path))
         collected.add(Image(first, owners[0]), Image(second, owners[1]), mated=mated, fold=fold)
     return collected.protocol(f"{len(rows):,} listed pairs")
 
@@ -232,10 +225,11 @@ def sampled(protocol: Protocol, non_mated: int, *, seed: int) -> Protocol:
 
 
 def read_scores(path: Path, *, distance: bool = False) -> Scores:
-    """Read scores of any system from CSV (or TSV), NDJSON or npz, told by the file's ending.
+    """Read scores of any system, from a format told by the file's ending.
 
-    The columns are score and mated; first_person and second_person, first and second (what was compared) and fold may
-    be there as well.
+    CSV (or TSV), NDJSON or npz with the columns score and mated; first_person and second_person, first and second (what
+    was compared) and fold may be there as well. bob's text (``.txt`` or no ending) and CSV, and openbr's ``.mtx`` are
+    read as :mod:`facecli.evaluate.foreign` has it.
 
     Parameters
     ----------
@@ -249,31 +243,44 @@ def read_scores(path: Path, *, distance: bool = False) -> Scores:
     UsageError
         It can't be read, lacks a column, or a score is not finite.
     """
+    from facecli.evaluate import foreign
+
+    if path.suffix in {".txt", ""}:
+        scores = foreign.read_bob_text(path)
+    elif path.suffix == ".mtx":
+        scores = foreign.read_openbr(path)
+    elif path.suffix == ".csv" and foreign.is_bob_csv(path):
+        scores = foreign.read_bob_csv(path)
+    else:
+        scores = _own_scores(path)
+    return replace(scores, score=-scores.score, distance=True) if distance else scores
+
+
+def _own_scores(path: Path) -> Scores:
+    """Read the columns that facecli names."""
     import numpy as np
 
     columns = _npz(path) if path.suffix == ".npz" else _table(path)
     score = np.asarray(columns["score"], np.float64)
     if not np.isfinite(score).all():
-        raise UsageError(f"{_named(path)}: a score is not finite")
-    names = {
-        name: np.asarray(columns[name], np.str_)
-        for name in ("first_person", "second_person", "first", "second")
-        if name in columns
-    }
-    if ("first_person" in names) != ("second_person" in names):
-        raise UsageError(f"{_named(path)}: first_person and second_person must come together")
+        raise UsageError(f"{called(path)}: a score is not finite")
+    people, samples = (
+        [np.asarray(columns[name], np.str_) if name in columns else None for name in names]
+        for names in (("first_person", "second_person"), ("first", "second"))
+    )
+    if sum(column is None for column in people) == 1:
+        raise UsageError(f"{called(path)}: first_person and second_person must come together")
     fold = np.asarray(columns["fold"], np.int64) if "fold" in columns else None
-    mated = np.asarray(columns["mated"], bool)
-    return Scores(-score if distance else score, mated, fold=fold, distance=distance, **names)
+    return Scores(score, np.asarray(columns["mated"], bool), people[0], people[1], samples[0], samples[1], fold)
 
 
 def _table(path: Path) -> dict[str, list[object]]:
     """Read the columns of a CSV or NDJSON file."""
     rows: Iterable[Mapping[str, object]]
-    rows = _ndjson(path) if path.suffix in {".ndjson", ".jsonl", ".json"} else _rows(path, {"score", "mated"})
+    rows = json_rows(path) if path.suffix in {".ndjson", ".jsonl", ".json"} else table_rows(path, {"score", "mated"})
     columns: dict[str, list[object]] = {}
     for number, row in enumerate(rows, 1):
-        where = f"{_named(path)}, row {number}"
+        where = f"{called(path)}, row {number}"
         if not {"score", "mated"} <= row.keys():
             raise UsageError(f"{where}: score and mated are needed")
         known = {"score", "mated", "first_person", "second_person", "first", "second", "fold"} & row.keys()
@@ -282,32 +289,17 @@ def _table(path: Path) -> dict[str, list[object]]:
         for name in known:
             columns.setdefault(name, []).append(_cell(name, row[name], where))
     if not columns:
-        raise UsageError(f"{_named(path)} holds no scores")
+        raise UsageError(f"{called(path)} holds no scores")
     return columns
 
 
 def _cell(name: str, value: object, where: str) -> object:
     """Bring one cell to its column's type."""
     if name == "mated":
-        return _as_bool(str(value), where)
+        return as_bool(str(value), where)
     if name == "fold":
-        return _as_int(str(value), where)
-    return _as_float(value, where) if name == "score" else str(value)
-
-
-def _ndjson(path: Path) -> Iterator[Mapping[str, object]]:
-    """Yield one JSON object a line."""
-    with _opened(path) as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{_named(path)}, line {number}: no JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise UsageError(f"{_named(path)}, line {number}: one JSON object a line is wanted")
-            yield row
+        return as_int(str(value), where)
+    return as_float(value, where) if name == "score" else str(value)
 
 
 def _npz(path: Path) -> Mapping[str, object]:
@@ -320,12 +312,12 @@ def _npz(path: Path) -> Mapping[str, object]:
         with np.load(path, allow_pickle=False) as archive:
             columns = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UsageError(f"can't read {_named(path)}: {error}") from error
+        raise UsageError(f"can't read {called(path)}: {error}") from error
     if not {"score", "mated"} <= columns.keys():
-        raise UsageError(f"{_named(path)} needs the arrays score and mated")
+        raise UsageError(f"{called(path)} needs the arrays score and mated")
     lengths = {columns[name].shape for name in columns}
     if len(lengths) != 1 or columns["score"].ndim != 1:
-        raise UsageError(f"{_named(path)}: its arrays must be one-dimensional and of one length")
+        raise UsageError(f"{called(path)}: its arrays must be one-dimensional and of one length")
     return columns
 
 
@@ -353,7 +345,7 @@ def read_groups(path: Path, columns: Sequence[str] = ()) -> dict[str, dict[str, 
         row["image"]: {
             name: text for name, text in row.items() if text and name in (columns or row) and name != "image"
         }
-        for row in _rows(path, {"image", *columns})
+        for row in table_rows(path, {"image", *columns})
     }
 
 
@@ -376,7 +368,7 @@ class _Collector:
         return Protocol(tuple(self._index), tuple(self._pairs), told)
 
 
-def _tied(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def tied(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Give photographs that mated pairs tie together, directly or through others, one name."""
     parent: dict[str, str] = {}
 
@@ -389,57 +381,3 @@ def _tied(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     for first, second in pairs:
         parent[root(first)] = root(second)
     return {source: root(source) for source in parent}
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    """Open a text file; what can't be read is a sentence."""
-    try:
-        if not path.is_file():
-            raise UsageError(f"{_named(path)} is no file")  # a FIFO would never come to an end
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            yield stream
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        raise UsageError(f"can't read {_named(path)}: {error}") from error
-
-
-def _rows(path: Path, needed: set[str]) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV file (tab-separated where it ends in .tsv) that has these columns."""
-    with _opened(path) as stream:
-        rows = csv.DictReader(stream, delimiter="\t" if path.suffix == ".tsv" else ",")
-        missing = needed - set(rows.fieldnames or ())
-        if missing:
-            raise UsageError(f"{_named(path)} lacks in its first line: {', '.join(sorted(missing))}")
-        for number, row in enumerate(rows, 2):
-            if None in row or None in row.values():
-                raise UsageError(f"{_named(path)}, row {number}: it has not as many cells as the first line")
-            yield row
-
-
-def _as_bool(text: str, where: str) -> bool:
-    """Read whether two samples are one person's."""
-    try:
-        return WORDS[text.strip().lower()]
-    except KeyError:
-        raise UsageError(f"{where}: {visible(text)!r} is neither yes nor no", hint="write 1 or 0") from None
-
-
-def _as_int(text: str, where: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise UsageError(f"{where}: {visible(text)!r} is no whole number") from error
-
-
-def _as_float(value: object, where: str) -> float:
-    try:
-        number = float(str(value))
-    except ValueError as error:
-        raise UsageError(f"{where}: {visible(str(value))!r} is no score") from error
-    if not math.isfinite(number):
-        raise UsageError(f"{where}: a score is not finite")
-    return number
-
-
-def _named(path: Path) -> str:
-    return visible(str(path))
