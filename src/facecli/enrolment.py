@@ -194,7 +194,7 @@ def _most_similar_others(
         return [None] * len(fresh)
     import numpy as np
 
-    point = _duplicate_point(rules, templates)
+    point = duplicate_point(rules, templates)
     found = gallery.search(np.stack([sample.vector for sample in fresh]), 2, Fusion.MAX)
     others = [next((c for c in candidates if c.person.name != name), None) for candidates in found]
     return [
@@ -203,7 +203,7 @@ def _most_similar_others(
     ]
 
 
-def _duplicate_point(rules: EnrolmentRules, templates: int) -> OperatingPoint:
+def duplicate_point(rules: EnrolmentRules, templates: int) -> OperatingPoint:
     """Choose the duplicate check's threshold for a gallery of so many templates."""
     decisions = rules.decisions
     if decisions.threshold is not None:

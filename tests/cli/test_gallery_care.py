@@ -70,3 +70,93 @@ def test_no_gallery_is_9(run):
     done = run("gallery", "check")
     assert done.status == 9
     assert "there is no gallery" in done.err
+
+
+# --- list, stats, health ---------------------------------------------------------------------------------------------
+
+
+def names(done):
+    return [line.split("\t")[0] for line in done.out.splitlines()]
+
+
+def test_the_list_is_sorted_turned_and_paged(run, people, tmp_path):
+    assert run("enroll", "bob", photo(tmp_path, "b2.png", 2, noise=2)).status == 0
+    assert names(run("gallery", "list")) == ["alice", "bob", "carol"]
+    assert names(run("gallery", "list", "--reverse")) == ["carol", "bob", "alice"]
+    assert names(run("gallery", "list", "--sort", "templates", "--reverse")) == ["bob", "carol", "alice"]
+    assert names(run("gallery", "list", "--sort", "enrolled", "--offset", "1", "--limit", "1")) == ["bob"]
+    assert names(run("gallery", "list", "--offset", "3")) == []
+    assert names(run("gallery", "list", "--limit", "0")) == []
+    assert run("gallery", "list", "--limit", "-1").status == 2
+    assert run("gallery", "list", "--sort", "age").status == 2
+
+
+def test_stats(run, people, tmp_path):
+    assert run("enroll", "bob", photo(tmp_path, "b2.png", 2, noise=2)).status == 0
+    [told] = lines(run("gallery", "stats", "--json"))
+    assert (told["people"], told["templates"], told["single"], told["most"]) == (3, 4, 2, 2)
+    assert told["generation"] == 5
+    assert told["bytes"] == sum(told["files"].values())
+    assert "people\t3\n" in run("gallery", "stats").out
+
+
+def test_health_names_what_is_worth_a_look(run, people, tmp_path):
+    assert run("enroll", "--allow-duplicate", "twin", photo(tmp_path, "t.png", 1, noise=1)).status == 0
+    assert run("enroll", "--force", "bob", photo(tmp_path, "other.png", 9)).status == 0
+    edit(people, "VACUUM")
+    *found, summary = lines(run("gallery", "health", "--json"))
+    assert [(one["name"], one["other"]) for one in found if one["kind"] == "look-alike"] == [("alice", "twin")]
+    assert {one["name"] for one in found if one["kind"] == "outlier"} == {"bob"}
+    assert [one["name"] for one in found if one["kind"] == "single"] == ["alice", "carol", "twin"]
+    assert summary["summary"]["look_alikes"] == 1
+    assert summary["operating_points"]["own"]["kind"] == "fmr"
+    done = run("gallery", "health")
+    assert done.status == 0
+    assert done.out.startswith("look-alike\talice\ttwin\tscore ")
+    assert "4 people, 5 templates: 1 pairs who look alike, 2 outliers" in done.err
+
+
+def test_health_by_hand_and_by_stricter_quality(run, people):
+    *found, _ = lines(run("gallery", "health", "--threshold", "-1", "--json"))
+    assert sum(one["kind"] == "look-alike" for one in found) == 3
+    *found, _ = lines(run("gallery", "health", "--min-eye-distance", "5000", "--json"))
+    weak = [one for one in found if one["kind"] == "weak"]
+    assert [one["name"] for one in weak] == ["alice", "bob", "carol"]
+    assert weak[0]["why"].startswith("shows the face too small")
+
+
+def test_health_of_another_models_gallery_is_8(run, people):
+    assert run("gallery", "health", "--model", "other").status == 8
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_and_its_restore(run, people, tmp_path):
+    done = run("gallery", "snapshot", "copy")
+    assert done.status == 0
+    assert "3 people, 3 templates" in done.out
+    assert run("gallery", "snapshot", "copy").status == 2
+    assert run("gallery", "snapshot", "").status == 2
+    assert run("gallery", "remove", "bob").status == 0
+    refused = run("gallery", "restore", "copy")
+    assert refused.status == 2
+    assert "--force" in refused.err
+    [told] = lines(run("gallery", "restore", "copy", "--force", "--json"))
+    assert (told["people"], told["templates"], told["status"]) == (3, 3, 0)
+    assert names(run("gallery", "list")) == ["alice", "bob", "carol"]
+    assert run("verify", photo(tmp_path, "b3.png", 2), "--as", "bob").status == 0
+
+
+def test_a_missing_or_damaged_snapshot_is_9(run, people):
+    assert run("gallery", "restore", "none", "--force").status == 9
+    (people.parent / "copy").write_bytes(b"hello")
+    assert run("gallery", "restore", "copy", "--force").status == 9
+    assert names(run("gallery", "list")) == ["alice", "bob", "carol"]
+
+
+def test_compact(run, people):
+    assert run("gallery", "remove", "bob").status == 0
+    [told] = lines(run("gallery", "compact", "--json"))
+    assert told["bytes_after"] <= told["bytes_before"]
+    assert names(run("gallery", "list")) == ["alice", "carol"]

@@ -177,9 +177,12 @@ def test_a_snapshot_of_an_older_format_is_brought_up_to_date(filled, copy, tmp_p
 
 def test_a_restore_waits_for_a_writer_and_then_says_so(filled, copy):
     before = contents(filled)
-    with Gallery.open(filled, writable=True) as gallery, gallery.exclusive():
-        with pytest.raises(GalleryError, match="locked by another process"):
-            copies.restore(copy, filled, wait_s=0.05, force=True)
+    with (
+        Gallery.open(filled, writable=True) as gallery,
+        gallery.exclusive(),
+        pytest.raises(GalleryError, match="locked by another process"),
+    ):
+        copies.restore(copy, filled, wait_s=0.05, force=True)
     assert contents(filled) == before
 
 

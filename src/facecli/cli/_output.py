@@ -132,6 +132,19 @@ def progress(*, unit: str) -> Iterator[Progress]:
         yield bar
 
 
+@contextmanager
+def counting(what: str, *, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar for long work; what is yielded is told how much is done, and of how much."""
+    with progress(unit=unit) as bar:
+        task = bar.add_task(what, total=None, rate="-")
+
+        def step(done: int, total: int) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}" if speed else "-")
+
+        yield step
+
+
 def _in_colour(terminal: bool) -> bool:  # noqa: FBT001
     """Honour NO_COLOR (no-color.org): any value, but not an empty one."""
     return terminal and not os.environ.get("NO_COLOR")

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from facecli.cli import _options, _output, _render
-from facecli.cli.gallery_care import check_command
+from facecli.cli.gallery_care import check_command, health_command, stats_command
+from facecli.cli.gallery_copies import compact_command, restore_command, snapshot_command
 from facecli.errors import ExitStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from facecli.cli._output import Json
     from facecli.engine import Engine
     from facecli.gallery import Person
@@ -31,24 +34,35 @@ def gallery_command() -> None:
     """
 
 
-for _command in (check_command,):
-    gallery_command.add_command(_command)
+SORTED_BY: dict[str, Callable[[Person], tuple[object, ...]]] = {
+    "name": lambda person: (person.name,),
+    "templates": lambda person: (person.templates, person.name),
+    "enrolled": lambda person: (person.enrolled_at, person.id),
+}
 
 
 @gallery_command.command("list")
 @click.option("--like", metavar="TEXT", help="Only people whose name contains TEXT.")
+@click.option("--sort", type=click.Choice(list(SORTED_BY)), default="name", show_default=True, help="In which order.")
+@click.option("--reverse", is_flag=True, help="Turn the order round.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many at the start.")
+@click.option("--limit", type=click.IntRange(0), help="Show so many at the most.")
 @_options.as_json
 @_options.configured(*_options.GALLERY)
-def list_command(engine: Engine, *, like: str | None, as_json: bool) -> ExitStatus:
+def list_command(
+    engine: Engine, *, like: str | None, sort: str, reverse: bool, offset: int, limit: int | None, as_json: bool
+) -> ExitStatus:
     """List everyone enrolled: name, number of templates, time of enrolment.
 
     \b
     Examples:
       facecli gallery list
+      facecli gallery list --sort enrolled --reverse --limit 10
       facecli gallery list --like ali --json | jq -r .name
     """
     with engine.stored_gallery() as gallery:
-        people = gallery.people(like=like)
+        people = sorted(gallery.people(like=like), key=SORTED_BY[sort], reverse=reverse)
+    people = people[offset : None if limit is None else offset + limit]
     if as_json:
         for person in people:
             _output.emit("gallery.list", _person_json(person))
@@ -150,3 +164,10 @@ def _person_json(person: Person) -> dict[str, Json]:
         "enrolled_at": person.enrolled_at,
         "status": 0,
     }
+
+
+for _command in (
+    *(stats_command, health_command, check_command),
+    *(snapshot_command, restore_command, compact_command),
+):
+    gallery_command.add_command(_command)

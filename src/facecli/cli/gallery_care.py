@@ -1,37 +1,24 @@
-"""``facecli gallery check``: find what is damaged, and mend what can be mended."""
+"""``facecli gallery check``, ``stats`` and ``health``: what is damaged, what there is, and what is worth a look."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from facecli.cli import _options, _output
+from facecli.cli import _options, _output, _render
 from facecli.errors import ExitStatus, UsageError
+from facecli.match import as_score
 from facecli.names import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from facecli.cli._output import Json
     from facecli.engine import Engine
     from facecli.gallery.check import Findings, Remedy
+    from facecli.gallery.health import Health
     from facecli.types import ModelPin
-
-
-@contextmanager
-def bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar for long work; what is yielded is told how much is done, of how much."""
-    with _output.progress(unit=unit) as progress:
-        task = progress.add_task(what, total=None, rate="-")
-
-        def step(done: int, total: int) -> None:
-            speed = progress.tasks[task].speed
-            progress.update(task, completed=done, total=total, rate=f"{speed:,.0f}" if speed else "-")
-
-        yield step
+    from facecli.upkeep import Checkup
 
 
 @click.command("check")
@@ -86,7 +73,7 @@ def _look(engine: Engine, what: str) -> Findings:
         except FacecliError:
             return None
 
-    with bar(what, "templates") as step:
+    with _output.counting(what, unit="templates") as step:
         return check(engine.settings.gallery, wait_s=engine.settings.wait, known=known, step=step)
 
 
@@ -133,3 +120,116 @@ def _advice(remedy: Remedy) -> str:
         "model": "that model's own release is needed: see facecli models list, and --model",
         "restore": "the rest needs an earlier copy: facecli gallery restore FILE --force",
     }[remedy.value]
+
+
+@click.command("stats")
+@_options.as_json
+@_options.configured(*_options.GALLERY)
+def stats_command(engine: Engine, *, as_json: bool) -> ExitStatus:
+    """Say what the gallery holds, in numbers.
+
+    \b
+    Examples:
+      facecli gallery stats
+      facecli gallery stats --json | jq .people
+    """
+    from facecli.gallery.health import stats
+
+    found = stats(engine.settings.gallery, wait_s=engine.settings.wait)
+    size = sum(found.size_bytes.values())
+    if as_json:
+        files: dict[str, Json] = {**found.size_bytes}
+        counts: dict[str, Json] = {"people": found.people, "templates": found.templates, "single": found.single}
+        about: dict[str, Json] = {"created_at": found.created_at, "generation": found.generation}
+        told = {**counts, "most": found.most, **about, "bytes": size, "files": files}
+        _output.emit("gallery.stats", {**told, "model": _render.pin_json(found.pin), "status": 0})
+        return ExitStatus.ACCEPTED
+    rows = [
+        ("people", f"{found.people:,}"),
+        ("templates", f"{found.templates:,}"),
+        ("most templates of one person", f"{found.most:,}"),
+        ("people with one template", f"{found.single:,}"),
+        ("model", f"{found.pin.name} {found.pin.source_sha256[:12]}, {found.pin.dimension} values"),
+        ("created", found.created_at),
+        ("changes", f"{found.generation:,}"),
+        ("bytes", f"{size:,}"),
+    ]
+    _output.table(("what", "how much"), rows)
+    return ExitStatus.ACCEPTED
+
+
+@click.command("health")
+@_options.threshold
+@_options.as_json
+@_options.configured("model", *_options.QUALITY, *_options.GALLERY, "metric", "fmr", "duplicate_fpir", "models")
+def health_command(engine: Engine, *, threshold: float | None, as_json: bool) -> ExitStatus:
+    """Find what is worth a look: people who look alike, templates unlike their person, weak enrolments.
+
+    Compares every template with every other, by the operating points of enrolment: two people at the duplicate check's
+    may be one person; a template below the 1:1 point disagrees with its person. Nothing is changed.
+
+    \b
+    Examples:
+      facecli gallery health
+      facecli gallery health --json | jq -r 'select(.kind == "look-alike") | [.name, .other] | @tsv'
+    """
+    from facecli.upkeep import checkup
+
+    cosine = None if threshold is None else as_score(threshold, engine.settings.metric)
+    with _output.counting("comparing", unit="steps") as step:
+        found = checkup(engine, threshold=cosine, step=step)
+    if as_json:
+        _health_json(found)
+    else:
+        _health(found.health)
+    return ExitStatus.ACCEPTED
+
+
+def _health(health: Health) -> None:
+    """Print a line for each thing worth a look, then the sums."""
+    rows = [("look-alike", pair.one.name, pair.other.name, f"score {pair.score:.4f}") for pair in health.look_alikes]
+    rows += [
+        ("outlier", one.person.name, f"{one.template} {one.source}", f"best score {one.score:.4f}")
+        for one in health.outliers
+    ]
+    rows += [("weak", one.person.name, f"{one.template} {one.source}", one.why) for one in health.weak]
+    rows += [("single", name, "-", "one template only") for name in health.single]
+    if rows:
+        _output.table(("what", "name", "other or template", "why"), rows)
+    counts = (
+        (len(health.look_alikes), "pairs who look alike"),
+        (len(health.outliers), "outliers"),
+        (len(health.weak), "weak templates"),
+        (len(health.single), "people with one template"),
+    )
+    told = ", ".join(f"{count:,} {what}" for count, what in counts)
+    _output.note(f"{health.people:,} people, {health.templates:,} templates: {told}")
+
+
+def _health_json(found: Checkup) -> None:
+    """Print an object for each thing worth a look, then the summary with the operating points."""
+    health = found.health
+    for pair in health.look_alikes:
+        told: dict[str, Json] = {"name": pair.one.name, "other": pair.other.name, "score": pair.score}
+        _output.emit("gallery.health", {"kind": "look-alike", **told})
+    for one in health.outliers:
+        told = {"name": one.person.name, "template": one.template, "source": one.source, "score": one.score}
+        _output.emit("gallery.health", {"kind": "outlier", **told})
+    for poor in health.weak:
+        told = {"name": poor.person.name, "template": poor.template, "source": poor.source, "why": poor.why}
+        _output.emit("gallery.health", {"kind": "weak", **told})
+    for name in health.single:
+        _output.emit("gallery.health", {"kind": "single", "name": name})
+    summary: dict[str, Json] = {
+        "people": health.people,
+        "templates": health.templates,
+        "look_alikes": len(health.look_alikes),
+        "outliers": len(health.outliers),
+        "weak": len(health.weak),
+        "single": len(health.single),
+    }
+    points: dict[str, Json] = {
+        "duplicate": _render.point_json(found.duplicate),
+        "own": _render.point_json(found.own),
+    }
+    _output.emit("gallery.health", {"summary": summary, "operating_points": points, "status": 0})

@@ -132,9 +132,9 @@ def restore(file: Path, folder: Path, *, wait_s: float, force: bool = False, ste
         )
     make_private_folder(folder)
     with _part(live) as part:
-        with closing(Database(file.absolute().parent, writable=False, wait_s=wait_s, name=file.name)) as database:
-            with database.reading() as source:
-                _copy(source, part, step)
+        database = Database(file.absolute().parent, writable=False, wait_s=wait_s, name=file.name)
+        with closing(database), database.reading() as source:
+            _copy(source, part, step)
         made = _verified(part, step, of=file)
         present = _meta_of(folder, wait_s) if live.exists() else None
         _outdate_older(part, present)
@@ -198,7 +198,7 @@ def _copy(source: sqlite3.Connection, part: Path, step: Step | None) -> None:
 
 @contextmanager
 def _writing(part: Path) -> Iterator[sqlite3.Connection]:
-    """Open a file that no one else sees; SQLite need not take care on the way, since it is flushed before it is used."""
+    """Open a file that no one else sees; SQLite need not take care, since it is flushed before it is used."""
     try:
         with closing(sqlite3.connect(part, isolation_level=None)) as connection:
             for pragma in ("journal_mode = MEMORY", "synchronous = OFF", "trusted_schema = OFF"):
@@ -206,7 +206,9 @@ def _writing(part: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            raise GalleryError(f"the copy is damaged: {visible(str(error))}", hint="see: facecli gallery check") from error
+            raise GalleryError(
+                f"the copy is damaged: {visible(str(error))}", hint="see: facecli gallery check"
+            ) from error
         raise OutputError(f"can't write {_name(part)}: {error}", hint="free some space on that disk") from error
 
 
