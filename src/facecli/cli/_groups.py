@@ -115,12 +115,18 @@ def _rates(group: GroupRates, samples: GroupSamples) -> tuple[str, ...]:
 
 def _shifts(group: GroupRates, samples: GroupSamples) -> tuple[str, ...]:
     """Return how one group's scores and photographs differ."""
-    numbers = [(group.mated_shift, "+.4f"), (group.non_mated_shift, "+.4f")]
-    numbers += [(group.threshold, ".4f"), (group.threshold_bound, ".4f")]
+    numbers = [(group.threshold, ".4f"), (group.threshold_bound, ".4f")]
     numbers += [(samples.eye_distance_px, ".0f"), (samples.sharpness, ".2f"), (samples.detection, ".3f")]
     shown = ["-" if number is None else format(number, spec) for number, spec in numbers]
     mark = "" if group.supported else " (can't show the target)"
-    return group.name, *shown[:3], shown[3] + mark, *shown[4:]
+    return group.name, _shift(group.mated_shift), _shift(group.non_mated_shift), shown[0], shown[1] + mark, *shown[2:]
+
+
+def _shift(number: float | None) -> str:
+    """Write how far a group's mean score lies from everybody's; a sign in front would look like a formula."""
+    if number is None:
+        return "-"
+    return f"{abs(number):.4f} {'higher' if number >= 0 else 'lower'}"
 
 
 def _counted(rate: Rate) -> str:
