@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from facecli.cli import _evaluation, _evaluation_files, _groups, _options, _output
+from facecli.cli import _evaluation, _evaluation_files, _groups, _norms, _options, _output
 from facecli.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from facecli.cli._evaluation_files import Wanted
     from facecli.engine import Engine
     from facecli.evaluate.groups import Grouping
+    from facecli.evaluate.norms import Norming
     from facecli.evaluate.protocols import Protocol
     from facecli.evaluate.running import Conduct, Evaluation, Watch
     from facecli.metrics.intervals import Resampling
@@ -139,6 +140,7 @@ def pairs_command(
     "--sample", type=click.IntRange(1), metavar="N", help="Make only N of the non-mated comparisons, drawn at random."
 )
 @_groups.options
+@_norms.options
 @_measuring
 @_evaluation_files.of_photographs
 @_options.as_json
@@ -150,6 +152,9 @@ def folder_command(
     sample: int | None,
     groups: str | None,
     group_by: str | None,
+    cohort: str | None,
+    norm: str | None,
+    nearest: int | None,
     how: How,
     files: Wanted,
     as_json: bool,
@@ -164,15 +169,18 @@ def folder_command(
       facecli evaluate folder people/
       facecli evaluate folder people/ --sample 100000 --json
       facecli evaluate folder people/ --groups labels.csv --group-by gender,age
+      facecli evaluate folder people/ --cohort strangers/ --norm s
     """
     from facecli.evaluate.protocols import read_folder, sampled
 
     protocol = read_folder(Path(folder))
     if sample is not None:
         protocol = sampled(protocol, sample, seed=how.resampling.seed)
-    grouping = _groups.grouping(groups, group_by)
+    grouping, norming = _groups.grouping(groups, group_by), _norms.norming(cohort, norm, nearest)
     found = _compared(engine, protocol, folder, how, grouping)
     status = _told(found, as_json=as_json)
+    if norming is not None and cohort is not None:
+        _told(_normalised(engine, found, cohort, norming, how), as_json=as_json)
     _evaluation_files.write_verification(files, [one.report for one in found], engine=engine)
     return status
 
@@ -278,6 +286,18 @@ def _compared(engine: Engine, protocol: Protocol, data: str, how: How, grouping:
         return _groups.grouped(one, evaluate_images(one, protocol, conduct), grouping, how.resampling)
 
     return _each(engine, data, how, work)
+
+
+def _normalised(
+    engine: Engine, found: Sequence[Evaluation], cohort: str, norming: Norming, how: How
+) -> list[Evaluation]:
+    """Measure the same comparisons with each model's scores normalised by a cohort."""
+    raw = iter(found)
+
+    def work(one: Engine, conduct: Conduct) -> Evaluation:
+        return _norms.measured(one, next(raw), cohort, norming, conduct)
+
+    return _each(engine, cohort, how, work)
 
 
 def _told(found: Sequence[Evaluation], *, as_json: bool) -> ExitStatus:
