@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facecli.errors import UsageError
-from facecli.evaluate import plots
+from facecli.evaluate import plots, sheets
 from facecli.metrics.pad import pad_curve
 from tests.evaluate.reports import drawn_report
 
@@ -16,28 +16,28 @@ from tests.evaluate.reports import drawn_report
 )
 def test_the_ending_of_the_name_is_the_format(tmp_path, ending, start):
     path = tmp_path / f"figure.{ending}"
-    plots.save_figure(lambda: plots.verification_figure([drawn_report()]), path)
+    sheets.save_figure(lambda: plots.verification_figure([drawn_report()]), path)
     assert path.read_bytes().startswith(start)
 
 
 @pytest.mark.parametrize("name", ["figure", "figure.jpg", "figure.png.html"])
 def test_another_ending_is_refused_before_anything_is_drawn(tmp_path, name):
     with pytest.raises(UsageError, match="figure"):
-        plots.save_figure(lambda: pytest.fail("drawn"), tmp_path / name)
+        sheets.save_figure(lambda: pytest.fail("drawn"), tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_same_figure_is_the_same_file(tmp_path):
     for name in ("a.svg", "b.svg", "a.pdf", "b.pdf", "a.png", "b.png"):
-        plots.save_figure(lambda: plots.verification_figure([drawn_report()]), tmp_path / name)
-    for ending in plots.FORMATS:
+        sheets.save_figure(lambda: plots.verification_figure([drawn_report()]), tmp_path / name)
+    for ending in sheets.FORMATS:
         assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["_hidden", "$\\frac{1}{", "<b>&amp;", "山田", "x" * 500, "a\nb\x1b[31m", ""])
 def test_any_name_can_be_in_a_figure(name):
     reports = [drawn_report(name), drawn_report("other", seed=2)]
-    drawn = plots.inline_svg(lambda: plots.verification_figure(reports), name="f")
+    drawn = sheets.inline_svg(lambda: plots.verification_figure(reports), name="f")
     assert "<b>" not in drawn
     assert "\x1b" not in drawn
 
@@ -51,13 +51,13 @@ def test_any_scores_can_be_drawn(bona_fide, attacks):
     """One comparison, equal scores, all errors, none: there is always a figure, without a warning."""
 
     def draw():
-        figure = plots.new_figure(5, 5)
+        figure = sheets.new_figure(5, 5)
         trades = plots.pad_trade_offs(pad_curve(bona_fide, {"print": attacks, "replay": attacks[:1]}))
         plots.draw_det(figure.add_subplot(1, 2, 1), trades, x_name="APCER", y_name="BPCER")
         plots.draw_roc(figure.add_subplot(1, 2, 2), trades)
         return figure
 
-    assert plots.inline_svg(draw, name="f").startswith("<svg")
+    assert sheets.inline_svg(draw, name="f").startswith("<svg")
 
 
 def test_normal_scores_are_a_straight_line_on_the_axes_of_a_det():
@@ -66,12 +66,12 @@ def test_normal_scores_are_a_straight_line_on_the_axes_of_a_det():
     figure = []
 
     def draw():
-        figure.append(plots.new_figure(5, 5))
+        figure.append(sheets.new_figure(5, 5))
         trades = [plots.verification_trade_off(report)]
         plots.draw_det(figure[0].add_subplot(), trades, x_name="FMR", y_name="FNMR")
         return figure[0]
 
-    plots.inline_svg(draw, name="f")
+    sheets.inline_svg(draw, name="f")
     firm = figure[0].axes[0].lines[1]
     x, y = firm.get_xdata(), firm.get_ydata()
     inside = np.isfinite(x)
@@ -88,8 +88,8 @@ def test_a_long_curve_is_thinned_to_what_can_be_seen():
 
 def test_rank_curves_are_drawn():
     def draw():
-        figure = plots.new_figure(5, 4)
+        figure = sheets.new_figure(5, 4)
         plots.draw_ranks(figure.add_subplot(), [("a", np.array([0.9, 0.95, 1.0])), ("b", np.array([1.0]))])
         return figure
 
-    assert "Identification rate" in plots.inline_svg(draw, name="f")
+    assert "Identification rate" in sheets.inline_svg(draw, name="f")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from facecli.engine import Engine
+    from facecli.evaluate.pad import PadReport
     from facecli.evaluate.report import Section
     from facecli.evaluate.verification import VerificationReport
 
@@ -55,12 +56,12 @@ class Wanted:
         OutputError
             There is no such folder.
         """
-        from facecli.evaluate import plots
+        from facecli.evaluate import sheets
 
         if self.plot is not None:
-            plots.plot_format(self.plot)
+            sheets.plot_format(self.plot)
         for path in filter(None, (self.report, self.plot)):
-            with plots.style():
+            with sheets.style():
                 pass
             if not path.parent.is_dir():
                 raise OutputError(f"can't write {path}: there is no folder {path.parent}")
@@ -128,12 +129,23 @@ def write_verification(
     write_plot(wanted, lambda: plots.verification_figure(distinct(reports)))
 
 
+def write_pad(wanted: Wanted, reports: Sequence[PadReport]) -> None:
+    """Write the files of an evaluation of presentation attack detection."""
+    from facecli.evaluate.pad_page import pad_figure, pad_html
+    from facecli.evaluate.report import write_page
+
+    if wanted.report is not None:
+        write_page(wanted.report, pad_html(reports))
+        _written(wanted.report)
+    write_plot(wanted, lambda: pad_figure(reports))
+
+
 def write_plot(wanted: Wanted, draw: Callable[[], Figure]) -> None:
     """Write the figure, where one is asked for."""
-    from facecli.evaluate import plots
+    from facecli.evaluate import sheets
 
     if wanted.plot is not None:
-        plots.save_figure(draw, wanted.plot)
+        sheets.save_figure(draw, wanted.plot)
         _written(wanted.plot)
 
 

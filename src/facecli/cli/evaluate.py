@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from facecli.cli import _evaluation, _evaluation_files, _groups, _norms, _options, _output
+from facecli.cli import _evaluation, _evaluation_files, _evaluation_pad, _groups, _norms, _options, _output
 from facecli.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def evaluate_command() -> None:
       facecli evaluate folder people/          # people/alice/*.jpg, people/bob/*.jpg, ...
       facecli evaluate scores other-system.csv
       facecli evaluate identify people/
+      facecli evaluate pad detector.csv        # presentation attacks
     """
 
 
@@ -222,6 +223,9 @@ def scores_command(
     status = _told(found, as_json=as_json)
     _evaluation_files.write_verification(files, [one.report for one in found])
     return status
+
+
+evaluate_command.add_command(_evaluation_pad.pad_command)
 
 
 @evaluate_command.command("identify")

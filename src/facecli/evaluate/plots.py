@@ -1,30 +1,21 @@
 """Figures of error rates: DET on normal-deviate axes, ROC, score histograms, rank curves.
 
-One look for all: Okabe and Ito's colours (2008), which people with every kind of colour vision tell apart, and another
-dash for each line, so that colour is never alone. A line is thin where fewer than 30 errors stand behind a rate (the
-rule of 30), for its end is often one comparison.
-
-matplotlib comes with the extra ``facecli[evaluate]``. It is used without pyplot: no window, no global state.
+Each line has a colour and a dash of its own, so that colour is never alone. A line is thin where fewer than 30 errors
+stand behind a rate (the rule of 30), for its end is often one comparison.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from facecli.errors import SetupError, UsageError
+from facecli.evaluate.sheets import INK, SERIES, SOFT, label, new_figure
 from facecli.evaluate.verification import Support
 from facecli.evaluate.wording import round_percent
 from facecli.metrics.intervals import RULE_OF_30, scipy_special
-from facecli.names import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     import numpy as np
     from matplotlib.axes import Axes
@@ -37,9 +28,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-INK, SOFT, LINE, PAPER = "#1c1c1e", "#63666b", "#e2e2e5", "#ffffff"
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, those first that stand out best on white."""
 DASHES: tuple[tuple[float | None, ...], ...] = (
     (None, None),
     (5, 1.6),
@@ -49,52 +37,9 @@ DASHES: tuple[tuple[float | None, ...], ...] = (
     (8, 2),
 )
 """A dash for each colour, in points; none is a solid line."""
-VARIABLES = {
-    INK: "var(--ink)",
-    SOFT: "var(--soft)",
-    LINE: "var(--line)",
-    PAPER: "var(--paper)",
-    **{colour: f"var(--series-{number})" for number, colour in enumerate(SERIES, 1)},
-}
-"""What stands for each colour in a page that has a dark and a light side."""
-FORMATS = ("png", "svg", "pdf")
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 _STEPS_ACROSS = 700
 """A curve needs no more points than can be told apart."""
-_LONGEST_LABEL = 48
-_STYLE: dict[str, object] = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10,
-    "axes.labelcolor": SOFT,
-    "axes.edgecolor": SOFT,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.facecolor": "none",
-    "figure.facecolor": PAPER,
-    "grid.color": LINE,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "facecli",
-    "pdf.fonttype": 42,
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,15 +161,40 @@ def draw_histogram(axes: Axes, histogram: Histogram, *, title: str, threshold: t
     threshold
         A score to mark, and what it is.
     """
-    kinds = ((histogram.non_mated, "non-mated", 1, 0.84), (histogram.mated, "mated", 0, 1.0))
-    top = 0.0
-    for counts, name, number, place in kinds:
-        share = counts / max(counts.sum(), 1)
-        top = max(top, float(share.max()))
-        axes.stairs(share, histogram.edges, fill=True, color=SERIES[number], alpha=0.18, linewidth=0)
-        axes.stairs(share, histogram.edges, color=SERIES[number], linewidth=1.2)
+    kinds = ((histogram.mated, "mated", 0, 1.0), (histogram.non_mated, "non-mated", 1, 0.84))
+    for counts, name, number, place in reversed(kinds):
+        _stairs(axes, counts, histogram.edges, SERIES[number])
         told = f"{name} {int(counts.sum()):,}"
         axes.text(place, 1.04, told, transform=axes.transAxes, ha="right", color=SERIES[number], fontweight="bold")
+    _score_axes(axes, histogram.edges, title, threshold)
+
+
+def draw_kinds(
+    axes: Axes, kinds: Sequence[tuple[str, Floats]], *, title: str, threshold: tuple[float, str], bins: int = 50
+) -> None:
+    """Draw scores of bona fide presentations, the first of ``kinds``, and of attacks, each as a share of its own."""
+    import numpy as np
+
+    edges = np.histogram_bin_edges(np.concatenate([scores for _, scores in kinds]), bins=bins)
+    colours = [SOFT, *(SERIES[number % len(SERIES)] for number in range(len(kinds) - 1))]
+    for (_, scores), colour in zip(kinds, colours, strict=True):
+        _stairs(axes, np.histogram(scores, edges)[0], edges, colour, fill=colour == SOFT)
+    _score_axes(axes, edges, title, threshold)
+    _legend(axes, [f"{name} {len(scores):,}" for name, scores in kinds], "upper right", colours=colours)
+
+
+def _stairs(axes: Axes, counts: NDArray[np.int64], edges: Floats, colour: str, *, fill: bool = True) -> None:
+    """Draw one kind."""
+    share = counts / max(counts.sum(), 1)
+    if fill:
+        axes.stairs(share, edges, fill=True, color=colour, alpha=0.18, linewidth=0)
+    axes.stairs(share, edges, color=colour, linewidth=1.2)
+
+
+def _score_axes(axes: Axes, edges: Floats, title: str, threshold: tuple[float, str] | None) -> None:
+    """Name the axes of a histogram, and mark a threshold."""
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, 1.18 * axes.get_ylim()[1])
     if threshold is not None:
         axes.axvline(threshold[0], color=INK, linewidth=0.8, dashes=(3, 2))
         axes.annotate(
@@ -236,12 +206,10 @@ def draw_histogram(axes: Axes, histogram: Histogram, *, title: str, threshold: t
             va="top",
             fontsize=8,
         )
-    axes.set_ylim(0, top * 1.18)
-    axes.set_xlim(histogram.edges[0], histogram.edges[-1])
     axes.grid(visible=False, axis="x")
-    axes.yaxis.set_major_formatter(lambda value, _: round_percent(value).removesuffix(" %"))
+    axes.yaxis.set_major_formatter(lambda value, _: _tick(value))
     axes.set(xlabel="Score", ylabel="Share of its kind, %")
-    axes.set_title(_label(title), parse_math=False)
+    axes.set_title(label(title), parse_math=False)
 
 
 def draw_ranks(axes: Axes, lines: Sequence[tuple[str, Floats]]) -> None:
@@ -289,124 +257,6 @@ def verification_figure(reports: Sequence[VerificationReport]) -> Figure:
         title = f"Scores: {report.provenance.model}"
         draw_histogram(figure.add_subplot(grid[row, :]), report.histogram, title=title, threshold=tightest(report))
     return figure
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty sheet, sizes in inches.
-
-    Raises
-    ------
-    SetupError
-        matplotlib is not installed.
-    """
-    _matplotlib()
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def plot_format(path: Path) -> str:
-    """Return the format that a file's ending asks for.
-
-    Raises
-    ------
-    UsageError
-        It is none of PNG, SVG and PDF.
-    """
-    ending = path.suffix.lower().removeprefix(".")
-    if ending not in FORMATS:
-        raise UsageError(
-            f"{visible(str(path))} is no name for a figure", hint="let it end in .png, .svg or .pdf: that is the format"
-        )
-    return ending
-
-
-def save_figure(draw: Callable[[], Figure], path: Path) -> None:
-    """Draw a figure and write it to a file, in the format of its ending.
-
-    Raises
-    ------
-    UsageError
-        The ending is none of .png, .svg and .pdf.
-    SetupError
-        matplotlib is not installed.
-    OutputError
-        It can't be written.
-    """
-    from facecli.files import replacing
-
-    ending = plot_format(path)
-    with style():
-        content = _rendered(draw(), ending)
-    with replacing(path) as stream:
-        stream.write(content)
-
-
-def inline_svg(draw: Callable[[], Figure], *, name: str) -> str:
-    """Draw a figure as SVG that stands in a page and takes its colours.
-
-    Parameters
-    ----------
-    draw
-        Makes the figure.
-    name
-        Goes before every id, so that two figures of a page share none.
-
-    Raises
-    ------
-    SetupError
-        matplotlib is not installed.
-    """
-    with style():
-        figure = draw()
-        figure.patch.set_visible(False)
-        text = _rendered(figure, "svg").decode("utf-8")
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r"url\(#", f"url(#{name}-", text)
-    text = re.sub(r'href="#', f'href="#{name}-', text)
-    return re.sub(r"#[0-9a-f]{6}\b", lambda found: VARIABLES.get(found[0], found[0]), text)
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Let figures be made and written with this module's look, whatever the user's settings of matplotlib are.
-
-    Raises
-    ------
-    SetupError
-        matplotlib is not installed.
-    """
-    _matplotlib()
-    from matplotlib.style import context
-
-    with context(_STYLE, after_reset=True), warnings.catch_warnings():
-        # A name may be in a script that the font lacks; boxes in a figure are no reason to warn in a terminal.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
-
-
-def _matplotlib() -> None:
-    """Load matplotlib."""
-    try:
-        import matplotlib as mpl  # noqa: F401
-    except ImportError as error:
-        raise SetupError(
-            "figures need matplotlib, which is not installed", hint="pip install 'facecli[evaluate]'"
-        ) from error
-
-
-def _rendered(figure: Figure, ending: str) -> bytes:
-    """Return the file's bytes; the same figure gives the same, for no date is in it."""
-    told: dict[str, dict[str, str | None]] = {
-        "svg": {"Date": None, "Creator": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        "png": {"Software": None},
-    }
-    stream = io.BytesIO()
-    figure.savefig(stream, format=ending, dpi=200 if ending == "png" else 72, metadata=told[ending])
-    return stream.getvalue()
 
 
 def _firm(trade: TradeOff) -> NDArray[np.bool_]:
@@ -467,25 +317,26 @@ def _look(number: int) -> tuple[str, tuple[float | None, ...]]:
     return SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
 
 
-def _legend(axes: Axes, labels: Sequence[str], place: Literal["upper right", "lower right"]) -> None:
+def _legend(
+    axes: Axes,
+    labels: Sequence[str],
+    place: Literal["upper right", "lower right"],
+    *,
+    colours: Sequence[str] = (),
+) -> None:
     """Name the lines, where there are several; names come from outside and are text, never mathematics."""
     from matplotlib.lines import Line2D
 
     if len(labels) < 2:
         return
-    looks = [_look(number) for number in range(len(labels))]
+    solid: list[tuple[str, tuple[float | None, ...]]] = [(colour, DASHES[0]) for colour in colours]
+    looks = solid or [_look(number) for number in range(len(labels))]
     lines = [Line2D([], [], color=colour, linewidth=1.8, dashes=dashes) for colour, dashes in looks]
     # A label that begins with an underscore would be left out, so they are put in afterwards.
     legend = axes.legend(lines, [f"line {n}" for n in range(len(labels))], loc=place, handlelength=3)
-    for text, label in zip(legend.get_texts(), labels, strict=True):
+    for text, name in zip(legend.get_texts(), labels, strict=True):
         text.set_parse_math(False)
-        text.set_text(_label(label))
-
-
-def _label(text: str) -> str:
-    """Return a name as it may stand in a figure: on one line, and not across all of it."""
-    shown = visible(text)
-    return shown if len(shown) <= _LONGEST_LABEL else f"{shown[: _LONGEST_LABEL - 1]}…"
+        text.set_text(label(name))
 
 
 def _tick(rate: float) -> str:

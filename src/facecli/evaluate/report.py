@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from facecli.evaluate import plots
+from facecli.evaluate import plots, sheets
 from facecli.evaluate.page import (
     Html,
     document,
@@ -96,11 +96,21 @@ def write_report(
     OutputError
         The file can't be written.
     """
+    write_page(path, report_html(reports, crop=crop, more=more))
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page, readable by its owner alone.
+
+    Raises
+    ------
+    OutputError
+        The file can't be written.
+    """
     from facecli.files import replacing
 
-    content = report_html(reports, crop=crop, more=more)
     with replacing(path) as stream:
-        stream.write(content.encode("utf-8"))
+        stream.write(page.encode("utf-8"))
 
 
 def report_html(
@@ -185,18 +195,18 @@ def _figures(reports: Sequence[VerificationReport]) -> Html:
 
     def trade_off(draw: Callable[[Axes], None]) -> Callable[[], Figure]:
         def drawn() -> Figure:
-            sheet = plots.new_figure(5.4, 4.6)
+            sheet = sheets.new_figure(5.4, 4.6)
             draw(sheet.add_subplot())
             return sheet
 
         return drawn
 
     names = ", ".join(report.provenance.model for report in reports)
-    det = plots.inline_svg(
+    det = sheets.inline_svg(
         trade_off(lambda axes: plots.draw_det(axes, trades, x_name="False match rate", y_name="False non-match rate")),
         name="det",
     )
-    roc = plots.inline_svg(trade_off(lambda axes: plots.draw_roc(axes, trades)), name="roc")
+    roc = sheets.inline_svg(trade_off(lambda axes: plots.draw_roc(axes, trades)), name="roc")
     pair = joined(
         [
             figure(det, told=f"Detection error trade-off of {names}", caption="Normal-deviate axes; lower is better."),
@@ -215,13 +225,13 @@ def _histogram(report: VerificationReport, number: int) -> Html:
     """Draw the scores of one system."""
 
     def drawn() -> Figure:
-        sheet = plots.new_figure(11, 2.7)
+        sheet = sheets.new_figure(11, 2.7)
         title = f"Scores: {report.provenance.model}"
         plots.draw_histogram(sheet.add_subplot(), report.histogram, title=title, threshold=plots.tightest(report))
         return sheet
 
     told = f"Histogram of mated and non-mated scores of {report.provenance.model}"
-    return figure(plots.inline_svg(drawn, name=f"scores-{number}"), told=told)
+    return figure(sheets.inline_svg(drawn, name=f"scores-{number}"), told=told)
 
 
 def _points(report: VerificationReport, *, alone: bool) -> Html:

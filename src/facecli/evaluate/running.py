@@ -132,7 +132,7 @@ def evaluate_scores(scores: Scores, name: str, conduct: Conduct) -> Evaluation:
         model=name,
         pin=None,
         device="",
-        versions=_versions(),
+        versions=versions(),
         settings=(),
         data=conduct.data,
         protocol=told,
@@ -158,7 +158,7 @@ def provenance(engine: Engine, protocol: Protocol, conduct: Conduct) -> Provenan
         model=settings.model,
         pin=engine.pipeline.embedder.pin,
         device=str(engine.pipeline.embedder.device),
-        versions=_versions(),
+        versions=versions(),
         settings=tuple((name, str(value)) for name, value in told.items()),
         data=conduct.data,
         protocol=protocol.told,
@@ -239,7 +239,7 @@ def _acquired(templates: Templates, conduct: Conduct) -> tuple[Rate, Rate]:
     )
 
 
-def _versions() -> tuple[tuple[str, str], ...]:
+def versions() -> tuple[tuple[str, str], ...]:
     """Return the versions of what takes part in the numbers."""
     return tuple(
         (name, metadata.version(name))
