@@ -243,7 +243,8 @@ def _tell(engine: Engine, outcome: Outcome, templates: int, where: str | None, *
     )
     pair, search = _points(calibration, templates)
     _output.say(f"one claim: needs {pair.threshold:.4f}: {_render.promise(pair)}")
-    _output.say(f"a search of {max(templates, 1):,} templates: needs {search.threshold:.4f}: {_render.promise(search)}")
+    many = f"{templates:,} templates" if templates > 1 else "one template"
+    _output.say(f"a search of {many}: needs {search.threshold:.4f}: {_render.promise(search)}")
     _tell_validation(outcome.validation)
     _output.say("nothing was written" if where is None else f"written to {where}")
 
