@@ -160,3 +160,55 @@ def test_compact(run, people):
     [told] = lines(run("gallery", "compact", "--json"))
     assert told["bytes_after"] <= told["bytes_before"]
     assert names(run("gallery", "list")) == ["alice", "carol"]
+
+
+# --- export, import --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["people.ndjson", "people.npz"])
+def test_people_move_to_another_gallery(run, people, tmp_path, file):
+    done = run("gallery", "export", file)
+    assert (done.status, done.out) == (0, f"{file}: 3 people, 3 templates of sface\n")
+    assert (tmp_path / file).stat().st_mode & 0o777 == 0o600
+    assert run("gallery", "export", file).status == 2
+    assert run("gallery", "export", "--force", file).status == 0
+    [told] = lines(run("gallery", "import", file, "--gallery", "new", "--json"))
+    assert (told["people"], told["added"], told["known"]) == (3, 3, 0)
+    assert run("gallery", "import", file, "--gallery", "new").out.endswith("3 were there already\n")
+    assert run("verify", photo(tmp_path, "b.png", 2), "--as", "bob", "--gallery", "new").status == 0
+    assert run("verify", photo(tmp_path, "b.png", 2), "--as", "alice", "--gallery", "new").status == 1
+
+
+def test_one_person_is_given_what_is_held_on_him(run, people):
+    header, row, trailer = lines(run("gallery", "export", "--person", "bob", "-"))
+    assert (header["people"], row["person"], trailer["templates"]) == (1, "bob", 1)
+    assert run("gallery", "export", "--person", "nobody", "-").status == 2
+
+
+def test_an_import_from_standard_input(run, people, tmp_path, monkeypatch):
+    assert run("gallery", "export", "file").status == 0
+    with (tmp_path / "file").open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        assert run("gallery", "import", "-", "--gallery", "new").status == 0
+        assert names(run("gallery", "list", "--gallery", "new")) == ["alice", "bob", "carol"]
+
+
+@pytest.mark.parametrize("arguments", [["export", ""], ["export", "--format", "npz", "-"], ["import", "none"]])
+def test_a_file_that_can_not_be_used(run, people, arguments):
+    assert run("gallery", *arguments).status == 2
+
+
+def test_a_bad_file_makes_no_gallery_and_a_refused_export_leaves_no_file(run, people, tmp_path):
+    (tmp_path / "bad").write_text("hello\n")
+    assert run("gallery", "import", "bad", "--gallery", "new").status == 2
+    assert not (tmp_path / "new").exists()
+    edit(people, "UPDATE template SET source = 'x' WHERE id = 2")
+    assert run("gallery", "export", "file").status == 9
+    assert not list(tmp_path.glob("*file*"))
+    assert not list(tmp_path.glob(".*part"))
+
+
+def test_another_models_people_are_8(run, people, tmp_path):
+    assert run("gallery", "export", "file").status == 0
+    assert run("enroll", "--model", "other", "--gallery", "new", "dora", photo(tmp_path, "d.png", 7)).status == 0
+    assert run("gallery", "import", "file", "--gallery", "new").status == 8

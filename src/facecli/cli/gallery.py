@@ -10,6 +10,7 @@ import click
 from facecli.cli import _options, _output, _render
 from facecli.cli.gallery_care import check_command, health_command, stats_command
 from facecli.cli.gallery_copies import compact_command, restore_command, snapshot_command
+from facecli.cli.gallery_transfer import export_command, import_command
 from facecli.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -168,6 +169,6 @@ def _person_json(person: Person) -> dict[str, Json]:
 
 for _command in (
     *(stats_command, health_command, check_command),
-    *(snapshot_command, restore_command, compact_command),
+    *(export_command, import_command, snapshot_command, restore_command, compact_command),
 ):
     gallery_command.add_command(_command)

@@ -18,16 +18,12 @@ from facecli.gallery.rows import Rows
 from facecli.match import score
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from facecli.gallery.check import Step
     from facecli.gallery.schema import Person, StoredTemplate
     from facecli.types import ModelPin, Quality, Vectors
-
-_PEOPLE = 500
-"""People read at once."""
 
 _SIDE = 2048
 """Templates on each side of one matrix product: 16 MiB of float32."""
@@ -177,22 +173,13 @@ def look_over(folder: Path, limits: Limits, *, wait_s: float, step: Step | None 
         health = Health(meta.people, meta.templates)
         people: list[Person] = []
         blocks: list[Vectors] = []
-        for person, templates in _everyone(connection, Rows(meta.gallery, meta.pin.dimension)):
+        for person, templates in Rows(meta.gallery, meta.pin.dimension).each(connection):
             _look_at(person, templates, limits, health)
             people += [person] * len(templates)
             blocks.append(_stacked(templates))
     if blocks:
         health.look_alikes = _alike(people, _joined(blocks), limits.duplicate, step)
     return health
-
-
-def _everyone(connection: sqlite3.Connection, rows: Rows) -> Iterator[tuple[Person, list[StoredTemplate]]]:
-    """Read everyone, ordered by name."""
-    keys = [key for (key,) in connection.execute("SELECT id FROM person ORDER BY name")]
-    for start in range(0, len(keys), _PEOPLE):
-        some = keys[start : start + _PEOPLE]
-        found = rows.people(connection, some)
-        yield from (found[key] for key in some)
 
 
 def _look_at(person: Person, templates: list[StoredTemplate], limits: Limits, health: Health) -> None:

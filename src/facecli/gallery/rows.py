@@ -12,7 +12,7 @@ from facecli.names import visible
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from facecli.gallery.digest import Row
     from facecli.gallery.schema import Person, StoredTemplate
@@ -45,6 +45,14 @@ class Rows(NamedTuple):
         """Read all people, ordered by name."""
         query = f"SELECT {schema.PERSON_COLUMNS} FROM person ORDER BY name"  # noqa: S608
         return [schema.person_of(row, self.gallery) for row in connection.execute(query)]
+
+    def each(self, connection: sqlite3.Connection) -> Iterator[tuple[Person, list[StoredTemplate]]]:
+        """Read everyone with all templates, ordered by name, a few hundred at a time."""
+        keys = [key for (key,) in connection.execute("SELECT id FROM person ORDER BY name")]
+        for start in range(0, len(keys), _BATCH):
+            some = keys[start : start + _BATCH]
+            found = self.people(connection, some)
+            yield from (found[key] for key in some)
 
     def sources(self, connection: sqlite3.Connection) -> set[tuple[str, str]]:
         """Read (name, sha256 of the photograph) of every template. Nothing is decided by it, so no row is verified."""

@@ -21,7 +21,7 @@ from facecli import match
 from facecli.errors import FacecliError, GalleryError, ModelMismatchError, NotEnrolledError, UsageError
 from facecli.files import writing_to
 from facecli.gallery import index as indices
-from facecli.gallery import points, schema
+from facecli.gallery import points, schema, writing
 from facecli.gallery.database import Database, create, sweep
 from facecli.gallery.digest import damaged
 from facecli.gallery.index import Index
@@ -339,13 +339,7 @@ class Gallery:
             raise ValueError("someone is enrolled with at least one template")
         with self._changing() as (connection, meta):
             known = self._rows.named(connection, name)
-            key = known.id if known else schema.next_id(connection, "person")
-            person = known or Person(key, str(uuid.uuid4()), name, 0, time)
-            person = replace(person, templates=person.templates + len(rows))
-            write = schema.update_person if known else schema.insert_person
-            write(connection, self.id, person)
-            for number, row in enumerate(rows, start=schema.next_id(connection, "template")):
-                schema.insert_template(connection, self.id, person, replace(row, id=number))
+            person = writing.add(connection, self._rows, known or writing.new_person(name, time), rows)
             schema.bump(connection, meta, people=0 if known else 1, templates=len(rows))
         return person
 
