@@ -67,3 +67,13 @@ def test_what_can_not_be_written_is_told_before_any_work(run, tmp_path, option, 
     assert done.status == status
     assert file.rsplit("/", 1)[-1] in done.err
     assert not done.out
+
+
+def test_searches_have_a_page_and_a_figure_too(run, tmp_path, people):
+    files = ("--report", tmp_path / "out.html", "--plot", tmp_path / "out.png")
+    done = run("evaluate", "identify", people, *files)
+    assert done.status == 0, done.err
+    page = (tmp_path / "out.html").read_text()
+    assert "Rank-1 identification rate" in page
+    assert "data:image/jpeg;base64,/9j/" in page
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from facecli.evaluate.page import text
-from facecli.evaluate.report import FACES_NOTICE, Section, distinct, report_html, write_report
+from facecli.evaluate.report import Section, distinct, report_html, write_report
+from facecli.evaluate.report_parts import FACES_NOTICE
 from facecli.evaluate.wording import percent, rate_parts, round_percent
 from facecli.metrics.intervals import rate
 from tests.evaluate.reports import drawn_report

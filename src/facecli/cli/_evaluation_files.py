@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from facecli.engine import Engine
+    from facecli.evaluate.identification import IdentificationReport
     from facecli.evaluate.pad import PadReport
     from facecli.evaluate.report import Section
     from facecli.evaluate.verification import VerificationReport
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_FACES = "it shows faces: biometric data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +128,27 @@ def write_verification(
     if wanted.report is not None:
         crop = FaceCrops(engine) if engine is not None and wanted.faces else None
         write_report(wanted.report, reports, crop=crop, more=more)
-        _written(wanted.report, "it shows faces: biometric data" if crop else "")
+        _written(wanted.report, _FACES if crop else "")
     write_plot(wanted, lambda: plots.verification_figure(distinct(reports)))
+
+
+def write_searches(wanted: Wanted, reports: Sequence[IdentificationReport], engine: Engine) -> None:
+    """Write the files of a 1:N evaluation."""
+    from facecli.evaluate.crops import FaceCrops
+    from facecli.evaluate.report_parts import write_page
+    from facecli.evaluate.search_page import distinct, search_figure, search_html
+
+    if wanted.report is not None:
+        crop = FaceCrops(engine) if wanted.faces else None
+        write_page(wanted.report, search_html(reports, crop=crop))
+        _written(wanted.report, _FACES if crop else "")
+    write_plot(wanted, lambda: search_figure(distinct(reports)))
 
 
 def write_pad(wanted: Wanted, reports: Sequence[PadReport]) -> None:
     """Write the files of an evaluation of presentation attack detection."""
     from facecli.evaluate.pad_page import pad_figure, pad_html
-    from facecli.evaluate.report import write_page
+    from facecli.evaluate.report_parts import write_page
 
     if wanted.report is not None:
         write_page(wanted.report, pad_html(reports))

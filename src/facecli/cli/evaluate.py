@@ -232,6 +232,7 @@ evaluate_command.add_command(_evaluation_pad.pad_command)
 @click.argument("gallery", metavar="GALLERY")
 @click.argument("probes", required=False, metavar="[PROBES]")
 @_measuring
+@_evaluation_files.of_photographs
 @_options.as_json
 @_options.configured(*SETTINGS, "fusion", "fpir")
 def identify_command(
@@ -240,6 +241,7 @@ def identify_command(
     probes: str | None,
     *,
     how: How,
+    files: Wanted,
     as_json: bool,
 ) -> ExitStatus:
     """Measure searches: people are enrolled, and probes of them and of strangers searched for.
@@ -265,6 +267,7 @@ def identify_command(
             _output.emit("evaluate", _evaluation.searches_json(report))
     else:
         _evaluation.show_searches(reports)
+    _evaluation_files.write_searches(files, reports, engine)
     return ExitStatus.ACCEPTED
 
 

@@ -1,12 +1,7 @@
-"""An evaluation as one page: figures, tables, the worst comparisons with their faces, and where it all comes from.
-
-A page with faces in it is biometric data: it says so at the top, is readable by its owner alone, and can be made
-without them.
-"""
+"""A 1:1 evaluation as one page: figures, tables, the worst comparisons with their faces, and where it comes from."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,12 +13,20 @@ from facecli.evaluate.page import (
     figure,
     heading,
     joined,
-    jpeg,
     paragraph,
     stats,
     table,
     text,
     two_lines,
+)
+from facecli.evaluate.report_parts import (
+    conjunction,
+    failure_table,
+    header,
+    own_names,
+    pair_grid,
+    provenance_table,
+    write_page,
 )
 from facecli.evaluate.verification import Support
 from facecli.evaluate.wording import (
@@ -43,18 +46,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from facecli.evaluate.verification import Failure, Point, ScoredPair, VerificationReport
-
-    Crop = Callable[[str], bytes | None]
-    """From a photograph's path to its aligned face as JPEG; None where there is none."""
-
-FACES_NOTICE = (
-    "This page holds photographs of faces. They are biometric data: keep it as carefully as the photographs themselves "
-    "and send it to nobody who may not see them. With --no-faces it is made without."
-)
-NO_FACES_NOTICE = "Made without faces. Names of files and people are in it all the same."
-_MOST_FAILURES = 100
-_MOST_PAIRS = 12
+    from facecli.evaluate.report_parts import Crop
+    from facecli.evaluate.verification import Point, VerificationReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +92,6 @@ def write_report(
     write_page(path, report_html(reports, crop=crop, more=more))
 
 
-def write_page(path: Path, page: str) -> None:
-    """Write a page, readable by its owner alone.
-
-    Raises
-    ------
-    OutputError
-        The file can't be written.
-    """
-    from facecli.files import replacing
-
-    with replacing(path) as stream:
-        stream.write(page.encode("utf-8"))
-
-
 def report_html(
     reports: Sequence[VerificationReport], *, crop: Crop | None = None, more: Sequence[Section] = ()
 ) -> str:
@@ -121,15 +100,14 @@ def report_html(
     return document(
         f"{named[0].title} – face verification",
         [
-            _header(named),
-            element("div", paragraph(FACES_NOTICE if crop else NO_FACES_NOTICE), kind="notice"),
+            header(_title(named), named[0].provenance, crop),
             *(_glance(report, alone=len(named) == 1) for report in named),
             _figures(named),
             *(_points(report, alone=len(named) == 1) for report in named),
             *(joined([heading(section.title), section.body]) for section in more),
-            *(_worst(report, crop, alone=len(named) == 1) for report in named),
-            *(_failures(report, alone=len(named) == 1) for report in named),
-            _provenance(named),
+            *(_worst(report, crop, _suffix(report, named)) for report in named),
+            *(failure_table(report.failures, suffix=_suffix(report, named)) for report in named),
+            provenance_table([report.provenance for report in named]),
             _reading(),
             element("footer", text(f"facecli, {named[0].provenance.date}. Terms and figures as in ISO/IEC 19795-1.")),
         ],
@@ -137,28 +115,17 @@ def report_html(
 
 
 def distinct(reports: Sequence[VerificationReport]) -> tuple[VerificationReport, ...]:
-    """Give each report a model's name of its own: where two are alike, by the settings that differ, else by number."""
-    names = [report.provenance.model for report in reports]
-    shared = set.intersection(*(set(report.provenance.settings) for report in reports))
-    told = []
-    for report, name in zip(reports, names, strict=True):
-        own = [f"{key} {value}" for key, value in report.provenance.settings if (key, value) not in shared]
-        told.append(f"{name} ({', '.join(own)})" if own and names.count(name) > 1 else name)
-    told = [f"{name} ({place})" if told.count(name) > 1 else name for place, name in enumerate(told, 1)]
+    """Give each report a model's name of its own, see :func:`facecli.evaluate.report_parts.own_names`."""
+    names = own_names([report.provenance for report in reports])
     return tuple(
         replace(report, provenance=replace(report.provenance, model=name))
-        for report, name in zip(reports, told, strict=True)
+        for report, name in zip(reports, names, strict=True)
     )
 
 
-def _header(reports: Sequence[VerificationReport]) -> Html:
-    """Say what was evaluated."""
-    where = reports[0].provenance
-    people = f"{where.people:,} people, " if where.people is not None else ""
-    images = f"{where.images:,} photographs" if where.images else ""
-    told = ", ".join(part for part in (f"{people}{images}", where.protocol, where.date) if part)
-    title = reports[0].title if len(reports) == 1 else f"{where.data}: {len(reports)} systems"
-    return joined([heading(title, level=1), paragraph(told, kind="soft")])
+def _title(reports: Sequence[VerificationReport]) -> str:
+    """Name the page."""
+    return reports[0].title if len(reports) == 1 else f"{reports[0].provenance.data}: {len(reports)} systems"
 
 
 def _glance(report: VerificationReport, *, alone: bool) -> Html:
@@ -264,102 +231,29 @@ def _points_note(report: VerificationReport) -> Html:
     told = []
     if bounds:
         told.append(
-            f"At {_and(bounds)} the comparisons are too few to measure FMR (the rule of 30). That the target is met is "
-            "shown by a threshold that no non-mated comparison reached (the rule of 3); what FNMR would be at the "
-            "target itself is at most what it is there."
+            f"At {conjunction(bounds)} the comparisons are too few to measure FMR (the rule of 30). That the target is "
+            "met is shown by a threshold that no non-mated comparison reached (the rule of 3); what FNMR would be at "
+            "the target itself is at most what it is there."
         )
     if nothing:
-        told.append(f"Of FMR {_and(nothing)} these comparisons are too few to say anything.")
+        told.append(f"Of FMR {conjunction(nothing)} these comparisons are too few to say anything.")
     return joined(paragraph(sentence, kind="soft") for sentence in told)
 
 
-def _worst(report: VerificationReport, crop: Crop | None, *, alone: bool) -> Html:
+def _worst(report: VerificationReport, crop: Crop | None, suffix: str) -> Html:
     """Show the comparisons that went wrong, or were closest to it."""
-    suffix = "" if alone else f": {report.provenance.model}"
-    parts = []
-    for title, told, pairs in (
-        ("Highest scores of two people", "The worst false matches, or what came nearest.", report.false_matches),
-        (
-            "Lowest scores of one person",
-            "The worst false non-matches; wrong labels, too.",
-            report.false_non_matches,
-        ),
-    ):
-        if any(pair.first or pair.second for pair in pairs):
-            items = Html("".join(_pair(pair, crop) for pair in pairs[:_MOST_PAIRS]))
-            parts += [heading(f"{title}{suffix}"), paragraph(told, kind="soft"), element("ul", items, kind="pairs")]
-    return joined(parts)
+    told = ("The worst false matches, or what came nearest.", "The worst false non-matches; wrong labels, too.")
+    return joined(
+        [
+            pair_grid(f"Highest scores of two people{suffix}", told[0], report.false_matches, crop),
+            pair_grid(f"Lowest scores of one person{suffix}", told[1], report.false_non_matches, crop),
+        ]
+    )
 
 
-def _pair(pair: ScoredPair, crop: Crop | None) -> Html:
-    """Show one comparison."""
-    sides = ((pair.first, pair.first_person), (pair.second, pair.second_person))
-    faces = element("div", Html("".join(_face(source, crop) for source, _ in sides)), kind="faces") if crop else ""
-    names = "".join(element("small", text(_named(source, person))) for source, person in sides)
-    return element("li", Html(f"{faces}<b>{text(f'{pair.score:.4f}')}</b>{names}"))
-
-
-def _face(source: str, crop: Crop | None) -> Html:
-    """Return the aligned face of a photograph, or say that there is none."""
-    content = crop(source) if crop and source else None
-    return jpeg(content, told=source) if content else element("span", text("no face to show"))
-
-
-def _named(source: str, person: str) -> str:
-    """Name a photograph by its last two parts, which is what tells it from others."""
-    short = "/".join(source.replace("\\", "/").split("/")[-2:])
-    return short if not person or person in short else f"{person}: {short}"
-
-
-def _failures(report: VerificationReport, *, alone: bool) -> Html:
-    """List the photographs that gave no template."""
-    if not report.failures:
-        return Html("")
-    kinds = Counter(failure.kind for failure in report.failures)
-    told = ", ".join(f"{count:,} {kind.removesuffix('Error')}" for kind, count in kinds.most_common())
-    title = "Failures to acquire" + ("" if alone else f": {report.provenance.model}")
-    shown = report.failures[:_MOST_FAILURES]
-    rest = len(report.failures) - len(shown)
-    parts = [
-        heading(title),
-        paragraph(f"Photographs of which no template could be made: {told}.", kind="soft"),
-        table(("Photograph", "What went wrong"), [_failure_row(failure) for failure in shown]),
-    ]
-    return joined(parts + ([paragraph(f"And {rest:,} more.", kind="soft")] if rest else []))
-
-
-def _failure_row(failure: Failure) -> list[Html]:
-    return [text(failure.source), text(failure.message)]
-
-
-def _provenance(reports: Sequence[VerificationReport]) -> Html:
-    """Say where the figures come from, one column for each system."""
-    rows: list[tuple[str, list[Html]]] = [
-        ("Data", [text(report.provenance.data) for report in reports]),
-        ("Protocol", [text(report.provenance.protocol) for report in reports]),
-        ("Date", [text(report.provenance.date) for report in reports]),
-    ]
-    pins = [report.provenance.pin for report in reports]
-    if any(pins):
-        for name, value in (
-            ("Weights, SHA-256", lambda pin: pin.source_sha256),
-            ("Preprocessing, SHA-256", lambda pin: pin.preprocessing_sha256),
-            ("Conversion", lambda pin: pin.conversion),
-            ("Template", lambda pin: f"{pin.dimension} values"),
-        ):
-            rows.append((name, [element("code", text(value(pin))) if pin else text(NOTHING) for pin in pins]))
-        rows.append(("Device", [text(report.provenance.device) for report in reports]))
-    rows += _by_name([report.provenance.settings for report in reports])
-    rows += _by_name([report.provenance.versions for report in reports])
-    headings = ("", *(report.provenance.model for report in reports))
-    return joined([heading("Provenance"), table(headings, [[text(name), *cells] for name, cells in rows])])
-
-
-def _by_name(columns: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, list[Html]]]:
-    """Put (name, value) of several systems into rows."""
-    names = dict.fromkeys(name for column in columns for name, _ in column)
-    found = [dict(column) for column in columns]
-    return [(name, [text(column.get(name, NOTHING)) for column in found]) for name in names]
+def _suffix(report: VerificationReport, reports: Sequence[VerificationReport]) -> str:
+    """Return what tells a system's headings from another's."""
+    return "" if len(reports) == 1 else f": {report.provenance.model}"
 
 
 def _reading() -> Html:
@@ -380,8 +274,3 @@ def _reading() -> Html:
             ),
         ]
     )
-
-
-def _and(parts: Sequence[str]) -> str:
-    """Join parts as a sentence does."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
