@@ -73,7 +73,7 @@ def test_a_photograph_without_a_face_is_counted_and_named(run, tmp_path, people)
     done = run("evaluate", "folder", people)
     assert done.status == 0
     assert "2 / 20" in done.out
-    assert "people without template (FTE)\t~14.29 %" in done.out
+    assert "failures to enrol (FTE)\t~14.29 %" in done.out
     assert "no face found in" in done.err
     assert "broken.jpg" in done.err
     (report,) = told(run("evaluate", "folder", people, "--json"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from facecli.cli import _output
 from facecli.evaluate.verification import Support
+from facecli.evaluate.wording import percent as percent  # noqa: PLC0414 (for the other commands that write rates)
 from facecli.metrics.curves import thinned
 from facecli.metrics.intervals import RULE_OF_30, Method
 
@@ -57,14 +58,14 @@ def _rows(report: VerificationReport) -> list[Row]:
     if report.provenance.images:
         rows.append(_rate_row("failures to acquire (FTA)", report.fta))
     if report.fte is not None:
-        rows.append(_rate_row("people without template (FTE)", report.fte))
+        rows.append(_rate_row("failures to enrol (FTE)", report.fte))
     if report.accuracy is not None:
         rows.extend(_accuracy_rows(report.accuracy))
     rows.append(_equal_error_row(report.eer))
     rows.append(("d'", f"{report.d_prime:.2f}", "", "", "", ""))
     rows.extend(_measured_row(f"TAR at FMR {point.target:g}", point) for point in report.points)
     if report.used is not None:
-        rows.append(_measured_row(f"TAR in use, FMR {report.used.target:g} promised", report.used))
+        rows.append(_measured_row("TAR in use", report.used, promised=True))
     return rows
 
 
@@ -92,21 +93,30 @@ def _accuracy_rows(accuracy: Accuracy) -> list[Row]:
 def _equal_error_row(found: EqualError) -> Row:
     """Return the equal error rate."""
     shown = f"< {percent(found.high)}" if found.value is None else percent(found.value)
-    between = "" if found.value is None else f"{percent(found.low)} to {percent(found.high)}"
-    return "equal error rate (EER)", shown, between, "", f"{found.threshold:.4f}", ""
+    ends = "" if found.value is None else between(found.low, found.high)
+    return "equal error rate (EER)", shown, ends, "", f"{found.threshold:.4f}", ""
 
 
-def _measured_row(what: str, point: Point) -> Row:
+def _measured_row(what: str, point: Point, *, promised: bool = False) -> Row:
     """Return what was measured at a threshold."""
     if point.threshold is None or point.fmr is None or point.fnmr is None:
-        return what, "-", "", "", "", "can't be shown: too few people"
-    threshold, accepted = f"{point.threshold:.4f}", point.fnmr.complement()
-    there = f"FMR {value(point.fmr)}, {point.fmr.errors:,} errors"
+        return what, "-", "", "", "", "too few people to show it"
+    accepted, there = point.fnmr.complement(), f"FMR {_with_interval(point.fmr)}, {_errors(point.fmr)}"
     if point.support is Support.BOUND:
-        shown, counted = f">= {percent(accepted.low)}", f"{accepted.errors:,} / {accepted.trials:,}"
-        return what, shown, "", counted, threshold, f"bound: shown to be met there ({there})"
-    observed = f"FNMR {value(point.fnmr)}; FMR {_with_interval(point.fmr)}, {point.fmr.errors:,} errors"
-    return _rate_row(what, accepted, threshold=threshold, remark=observed)
+        return _bound_row(what, f">= {percent(accepted.low)}", accepted, point.threshold, f"bound; {there}")
+    if promised:
+        there = f"promised FMR {point.target:g}; {there}"
+    return _rate_row(what, accepted, threshold=f"{point.threshold:.4f}", remark=there)
+
+
+def _errors(rate: Rate) -> str:
+    """Count a rate's errors."""
+    return f"{rate.errors:,} error{'' if rate.errors == 1 else 's'}"
+
+
+def _bound_row(what: str, shown: str, rate: Rate, threshold: float, remark: str) -> Row:
+    """Return a rate of which only a bound is known."""
+    return what, shown, "", f"{rate.errors:,} / {rate.trials:,}", f"{threshold:.4f}", remark
 
 
 def show_searches(reports: Sequence[IdentificationReport]) -> None:
@@ -142,27 +152,26 @@ def _search_rates(report: IdentificationReport) -> list[Rate]:
 def _search_rows(report: IdentificationReport) -> list[Row]:
     """Return the figures of one report, always in the same order."""
     rows = [
-        _rate_row("probes without template (FTA)", report.fta),
-        _rate_row("people without template (FTE)", report.fte),
+        _rate_row("failures to acquire (FTA)", report.fta),
+        _rate_row("failures to enrol (FTE)", report.fte),
         *(_rate_row(f"rank-{one.rank} identification rate", one.rate) for one in report.ranks),
         *(_search_row(f"FNIR at FPIR {point.target:g}", point) for point in report.points),
     ]
     if report.used is not None:
-        rows.append(_search_row(f"FNIR in use, FPIR {report.used.target:g} promised", report.used))
+        rows.append(_search_row("FNIR in use", report.used, promised=True))
     return rows
 
 
-def _search_row(what: str, point: SearchPoint) -> Row:
+def _search_row(what: str, point: SearchPoint, *, promised: bool = False) -> Row:
     """Return what was measured at a threshold."""
     if point.threshold is None or point.fpir is None or point.fnir is None:
-        return what, "-", "", "", "", "can't be shown: too few strangers"
-    threshold = f"{point.threshold:.4f}"
-    if point.support is Support.BOUND:
-        counted = f"{point.fnir.errors:,} / {point.fnir.trials:,}"
-        remark = f"bound: no false positive there (FPIR {value(point.fpir)})"
-        return what, f"<= {percent(point.fnir.high)}", "", counted, threshold, remark
+        return what, "-", "", "", "", "too few strangers to show it"
     there = f"FPIR {_with_interval(point.fpir)}, {point.fpir.errors:,} / {point.fpir.trials:,}"
-    return _rate_row(what, point.fnir, threshold=threshold, remark=there)
+    if point.support is Support.BOUND:
+        return _bound_row(what, f"<= {percent(point.fnir.high)}", point.fnir, point.threshold, f"bound; {there}")
+    if promised:
+        there = f"promised FPIR {point.target:g}; {there}"
+    return _rate_row(what, point.fnir, threshold=f"{point.threshold:.4f}", remark=there)
 
 
 def _tabulate(columns: Sequence[tuple[str, list[Row]]]) -> None:
@@ -218,19 +227,18 @@ def value(rate: Rate) -> str:
 
 def interval(rate: Rate) -> str:
     """Write a rate's interval; a bound has none."""
-    return "" if rate.value is None else f"{percent(rate.low)} to {percent(rate.high)}"
+    return "" if rate.value is None else between(rate.low, rate.high)
+
+
+def between(low: float, high: float) -> str:
+    """Write an interval in percent."""
+    ends = [percent(end).removesuffix(" %") for end in (low, high)]
+    return f"{ends[0]} to {ends[1]} %"
 
 
 def _with_interval(rate: Rate) -> str:
     """Write a rate with its interval behind it, where it has one."""
     return value(rate) if rate.value is None else f"{value(rate)} ({interval(rate)})"
-
-
-def percent(number: float) -> str:
-    """Write a rate in percent: two decimals, or more where it would else look like 0 or 100."""
-    distance = min(abs(number), abs(1 - number)) * 100
-    decimals = 2 if distance == 0 or distance >= 0.1 else min(8, 1 - math.floor(math.log10(distance)))
-    return f"{number * 100:.{decimals}f} %"
 
 
 def report_json(report: VerificationReport) -> dict[str, Json]:
