@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -213,3 +214,11 @@ def test_searches_without_a_stranger_or_a_known_person(run, tmp_path, people):
     done = run("evaluate", "identify", people, "probes")
     assert done.status == 2
     assert "no probe shows anybody who is enrolled" in done.err
+
+
+def test_without_scipy_nothing_is_begun(run, people, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.special", None)
+    done = run("evaluate", "folder", people)
+    assert done.status == 2
+    assert "pip install 'facecli[evaluate]'" in done.err
+    assert "no template" not in done.err

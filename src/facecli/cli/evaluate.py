@@ -74,9 +74,11 @@ _seed = click.option("--seed", type=int, default=1, show_default=True, help="Of 
 
 def _measuring(command: Callable[P, R]) -> Callable[..., R]:
     """Give a command the options of how photographs are measured, and hand it them as ``how``."""
-    from facecli.metrics.intervals import Resampling
 
     def with_how(*args: P.args, **kwargs: P.kwargs) -> R:
+        from facecli.metrics.intervals import Resampling, scipy_special
+
+        scipy_special()  # better missed before an hour of embedding than after it
         embedders, fresh, rounds, seed = (kwargs.pop(name) for name in ("embedders", "fresh", "rounds", "seed"))
         kwargs["how"] = How(embedders, fresh, Resampling(rounds, seed=seed))  # type: ignore[arg-type]
         return command(*args, **kwargs)
