@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from facecli.convert.blockquant import decode_weights
+from facecli.convert.onnx_graph import lower_opset
 from facecli.errors import ModelIntegrityError
 
 
@@ -115,3 +116,21 @@ def test_quantised_activations_are_refused():
     model = graph(nodes, [weights("s", np.float32(0.5)), weights("z", np.int8(0))])
     with pytest.raises(ModelIntegrityError, match="more than its weights"):
         decode_weights(model)
+
+
+def test_a_decoded_model_is_declared_in_the_opset_that_every_provider_runs():
+    weight = weights("w", np.ones((2, 3, 1, 1), np.float32))
+    plain = graph([helper.make_node("Conv", ["x", "w"], ["y"])], [weight])
+    lower_opset(plain)
+    assert plain.opset_import[0].version == 17
+    newer = graph([helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Gelu", ["c"], ["y"])], [weight])
+    lower_opset(newer)
+    assert newer.opset_import[0].version == 21
+
+
+def test_an_attribute_that_the_older_opset_lacks_keeps_the_newer_one():
+    scales = weights("s", np.array([1, 1, 2, 2], np.float32))
+    node = helper.make_node("Resize", ["x", "", "s"], ["y"], antialias=1, mode="linear")
+    model = graph([node], [scales])
+    lower_opset(model)
+    assert model.opset_import[0].version == 21

@@ -18,6 +18,18 @@ _OLDEST_IR = 8
 """Since version 4 an initialiser need not be an input, too; 8 is what every onnxruntime in use reads."""
 
 
+_COMMON_OPSET = 17
+"""Every provider of every onnxruntime that facecli runs with has all kernels of this one."""
+_UNCHANGED_SINCE = frozenset(
+    {
+        *("Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Constant", "Conv", "Dropout", "Flatten"),
+        *("Gemm", "GlobalAveragePool", "Identity", "MatMul", "MaxPool", "Mul", "PRelu", "Pad", "Relu", "Reshape"),
+        *("Resize", "Sigmoid", "Sub", "Transpose"),
+    }
+)
+"""Operators whose later versions only take more data types, or have more attributes."""
+
+
 def convert_onnx(source: bytes, *, quantised: bool, any_size: bool) -> bytes:
     """Convert an ONNX file to the form that facecli runs.
 
@@ -56,12 +68,30 @@ def _passed(model: ModelProto, *, quantised: bool, any_size: bool) -> bytes:
     model.ir_version = max(model.ir_version, _OLDEST_IR)
     if quantised:
         decode_weights(model)
+        lower_opset(model)
     drop_unused(model)
     image_input(model)
     free_shape(model, any_size=any_size)
     split_prelu(model)
     drop_unused(model)
     return finish(model)
+
+
+def lower_opset(model: ModelProto) -> None:
+    """Declare a decoded model in the opset that all providers run, where that says the same.
+
+    Only weights in blocks need opset 21. CUDA lacks kernels of the versions that come with it (of ``Resize``, for one,
+    before onnxruntime 1.25), and a network that may not fall back to the CPU could not be loaded there.
+    """
+    from onnx import defs
+
+    (declared,) = (entry for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    for node in model.graph.node:
+        if node.op_type not in _UNCHANGED_SINCE:
+            return
+        if not {a.name for a in node.attribute} <= set(defs.get_schema(node.op_type, _COMMON_OPSET, "").attributes):
+            return
+    declared.version = min(declared.version, _COMMON_OPSET)
 
 
 def constants(model: ModelProto) -> dict[str, TensorProto]:
@@ -155,10 +185,10 @@ def _settle_shapes(model: ModelProto) -> None:
 
 def _free_reshapes(model: ModelProto) -> None:
     """Turn target shapes (1, ...) of single images into (0, ...), "as the input has it"; nodes may share one target."""
-    from onnx import numpy_helper, shape_inference
+    from onnx import numpy_helper
 
     known = constants(model)
-    values = shape_inference.infer_shapes(model).graph
+    values = _infer(model, strict=False).graph
     shapes = {value.name: value.type.tensor_type.shape.dim for value in (*values.input, *values.value_info)}
     for node in model.graph.node:
         if node.op_type != "Reshape" or node.input[1] not in known or _zero_is_zero(node):
@@ -175,12 +205,12 @@ def _zero_is_zero(node: NodeProto) -> bool:
     return any(attribute.name == "allowzero" and attribute.i for attribute in node.attribute)
 
 
-def _infer(model: ModelProto) -> ModelProto:
-    """Infer all shapes, strictly."""
+def _infer(model: ModelProto, *, strict: bool = True) -> ModelProto:
+    """Infer shapes: strictly all of them, or as many as can be known."""
     from onnx import shape_inference
 
     try:
-        return shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        return shape_inference.infer_shapes(model, check_type=strict, strict_mode=strict, data_prop=strict)
     except (shape_inference.InferenceError, ValueError) as error:
         raise ModelIntegrityError(f"the ONNX model contradicts itself: {_first_line(error)}") from error
 
