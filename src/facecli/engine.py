@@ -234,6 +234,24 @@ class Engine:
             flags=frozenset(name for name in given if origins.get(name) == "flag"),
         )
 
+    def deployed_rules(self) -> Rules:
+        """Return the rules of decisions against the gallery, if there is one of this model, else those of the model.
+
+        Raises
+        ------
+        GalleryError
+            There is a gallery, and it is damaged.
+        UsageError
+            A flag is looser than its calibration.
+        """
+        from facecli.gallery import Gallery
+
+        if not Gallery.is_at(self.settings.gallery):
+            return self.rules()
+        with self.stored_gallery() as gallery:
+            own = gallery.pin == self.manifest.pin()
+            return self.rules().against(gallery.calibration() if own else None)
+
     def read(self, source: Source) -> Photo:
         """Read a photograph; ``-`` is standard input.
 

@@ -1,6 +1,8 @@
 """`facecli evaluate --groups` tells what one threshold does to each group, and what the data can't show."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -102,3 +104,33 @@ def test_labels_that_make_no_sense_are_usage_errors(run, people, tmp_path, argum
     done = run("evaluate", "folder", people, *arguments)
     assert done.status == 2
     assert said in done.err
+
+
+def test_the_page_tells_of_groups_too(run, people, labels, tmp_path):
+    text = labels.read_text().replace("blue", '<b>"$x_2$').replace(",small", ",")
+    labels.write_text(text)
+    done = run(
+        "evaluate", "folder", people, "--groups", labels, "--group-by", "colour", "--rounds", "20",
+        "--report", tmp_path / "page.html", "--no-faces",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    page = re.sub(r"<!--.*?-->", "", (tmp_path / "page.html").read_text(), flags=re.DOTALL)  # matplotlib notes texts
+    assert "Groups of people: sface" in page
+    assert "Impostors of one group against people of another" in page
+    assert "&lt;b&gt;" in page
+    assert '<b>"' not in page
+    assert 'id="groups-0-' in page
+
+
+def test_the_deployed_threshold_is_the_gallerys_where_it_was_calibrated(run, people, labels, tmp_path):
+    from facecli.gallery import Gallery
+    from facecli.manifest import Calibration
+    from tests.fakes import MEASUREMENT, FakeEmbedder
+
+    own = replace(MEASUREMENT, status="calibrated", data="the door")
+    with Gallery.create(tmp_path / "gallery", FakeEmbedder("sface").pin) as gallery:
+        gallery.calibrate(Calibration(own, fmr=1e-3, fpir=0.01))
+    arguments = ("evaluate", "folder", people, "--groups", labels, "--group-by", "colour", "--json")
+    point = told(run(*arguments))["operating_point"]
+    assert (point["threshold"], point["target"], point["status"]) == (0.95, 1e-3, "calibrated")
+    assert told(run(*arguments, "--model", "other"))["operating_point"]["status"] == "provisional"

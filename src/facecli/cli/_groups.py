@@ -12,12 +12,15 @@ from facecli.cli import _evaluation, _output, _render
 from facecli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from facecli.cli._evaluation_files import Wanted
     from facecli.cli._output import Json
     from facecli.engine import Engine
     from facecli.evaluate.groups import BiasReport, Grouping, GroupSamples
+    from facecli.evaluate.report import Section
     from facecli.evaluate.running import Evaluation
+    from facecli.evaluate.verification import VerificationReport
     from facecli.metrics.fairness import Figure, GroupRates, Spread
     from facecli.metrics.intervals import Rate, Resampling
 
@@ -67,13 +70,27 @@ def grouping(groups: str | None, group_by: str | None) -> Grouping | None:
 def grouped(
     engine: Engine, evaluation: Evaluation, chosen: Grouping | None, resampling: Resampling | None
 ) -> Evaluation:
-    """Add the bias report at the engine's own 1:1 operating point to an evaluation, where groups are given."""
+    """Add the bias report at the 1:1 operating point that is deployed to an evaluation, where groups are given."""
     if chosen is None:
         return evaluation
     from facecli.evaluate.groups import bias_report
 
-    found = bias_report(evaluation, chosen, engine.rules().for_pair(), resampling=resampling)
+    found = bias_report(evaluation, chosen, engine.deployed_rules().for_pair(), resampling=resampling)
     return replace(evaluation, report=replace(evaluation.report, groups=found))
+
+
+def sections(reports: Sequence[VerificationReport], wanted: Wanted) -> list[Section]:
+    """Return what the page says of groups; nothing where no page is asked for."""
+    if wanted.report is None or all(report.groups is None for report in reports):
+        return []
+    from facecli.evaluate.group_page import group_section
+    from facecli.evaluate.report import distinct
+
+    return [
+        group_section(report.groups, report.provenance.model, number)
+        for number, report in enumerate(distinct(reports))
+        if report.groups is not None
+    ]
 
 
 def show(report: BiasReport) -> None:

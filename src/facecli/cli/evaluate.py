@@ -133,7 +133,8 @@ def pairs_command(
     grouping = _groups.grouping(groups, group_by)
     found = _compared(engine, protocol, pairs, how, grouping)
     status = _told(found, as_json=as_json)
-    _evaluation_files.write_verification(files, [one.report for one in found], engine=engine)
+    reports = [one.report for one in found]
+    _evaluation_files.write_verification(files, reports, engine=engine, more=_groups.sections(reports, files))
     return status
 
 
@@ -184,7 +185,8 @@ def folder_command(
     status = _told(found, as_json=as_json)
     if norming is not None and cohort is not None:
         _told(_normalised(engine, found, cohort, norming, how), as_json=as_json)
-    _evaluation_files.write_verification(files, [one.report for one in found], engine=engine)
+    reports = [one.report for one in found]
+    _evaluation_files.write_verification(files, reports, engine=engine, more=_groups.sections(reports, files))
     return status
 
 

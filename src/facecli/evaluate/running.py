@@ -99,9 +99,9 @@ def evaluate_images(engine: Engine, protocol: Protocol, conduct: Conduct) -> Eva
 
 
 def _in_use(engine: Engine) -> tuple[float, float] | None:
-    """Return the target and the threshold by which ``verify`` decides; None where the model has not been measured."""
+    """Return the target and the threshold of claims on people; None where the model has not been measured."""
     try:
-        point = engine.rules().for_pair()
+        point = engine.deployed_rules().for_pair()
     except UsageError:
         return None
     return None if point.target is None else (point.target, point.threshold)

@@ -22,7 +22,7 @@ from facecli.errors import FacecliError, GalleryError, ModelMismatchError, NotEn
 from facecli.files import writing_to
 from facecli.gallery import index as indices
 from facecli.gallery import points, schema, writing
-from facecli.gallery.database import Database, create, sweep
+from facecli.gallery.database import DATABASE, Database, create, sweep
 from facecli.gallery.digest import damaged
 from facecli.gallery.index import Index
 from facecli.gallery.rows import Rows
@@ -116,6 +116,11 @@ class Gallery:
         if not create(Path(path), meta, wait_s=wait_s) and not exist_ok:
             raise GalleryError(f"there is a gallery at {visible(str(path))} already")
         return cls.open(path, writable=True, wait_s=wait_s)
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Say whether there is a gallery at all; whether it is sound shows when it is opened."""
+        return (path / DATABASE).exists()
 
     def __enter__(self) -> Self:
         return self
