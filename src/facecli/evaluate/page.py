@@ -41,11 +41,11 @@ h3 { font-size: 1rem; font-weight: 650; margin: 1.6rem 0 0.4rem; }
 p { max-width: 44rem; margin: 0.5rem 0; }
 .soft, figcaption, small { color: var(--soft); }
 .notice { border-left: 3px solid var(--series-2); padding: 0.1rem 0 0.1rem 1rem; margin: 1.5rem 0; }
-.stats { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: 1px; margin: 1rem 0 0;
+.stats { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.6rem, 1fr)); gap: 1px; margin: 1rem 0 0;
   border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
 .stats div { box-shadow: 0 0 0 1px var(--line); padding: 0.9rem 1rem; }
 .stats dt { color: var(--soft); font-size: 0.85rem; }
-.stats dd { margin: 0.15rem 0 0; font-size: 1.55rem; font-weight: 600; letter-spacing: -0.01em; line-height: 1.25; }
+.stats dd { margin: 0.15rem 0 0; font-size: 1.45rem; font-weight: 600; letter-spacing: -0.01em; line-height: 1.25; }
 .stats dd + dd { font-size: 0.85rem; font-weight: 400; color: var(--soft); letter-spacing: 0; line-height: 1.4; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1.5rem 2rem;
   margin: 1rem 0; }
@@ -54,6 +54,8 @@ figure { margin: 1rem 0; min-width: 0; }
 figure svg { display: block; width: 100%; height: auto; }
 figure svg text { font-family: inherit !important; }
 figcaption { font-size: 0.85rem; margin-top: 0.4rem; max-width: 44rem; }
+.said { max-width: 46rem; padding-left: 1.2rem; }
+.said li { margin: 0.35rem 0; }
 .scroll { overflow-x: auto; margin: 0.8rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
 th { text-align: left; font-weight: 500; color: var(--soft); font-size: 0.85rem; vertical-align: bottom; }
@@ -62,7 +64,7 @@ td { vertical-align: top; }
 tbody th { color: var(--ink); font-size: inherit; vertical-align: top; }
 .number { text-align: right; white-space: nowrap; }
 .number:last-child { padding-right: 0; }
-td small { display: block; font-size: 0.8rem; }
+td small, tbody th small { display: block; font-size: 0.8rem; font-weight: 400; }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(15.5rem, 1fr)); gap: 1.4rem 1.6rem;
   margin: 1rem 0; padding: 0; list-style: none; }
 .faces { display: flex; gap: 4px; margin-bottom: 0.5rem; }

@@ -38,6 +38,8 @@ DASHES: tuple[tuple[float | None, ...], ...] = (
 )
 """A dash for each colour, in points; none is a solid line."""
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
+_STEADY = 10
+"""So many false matches must stand behind the part of an ROC that decides how far down it is drawn."""
 _STEPS_ACROSS = 700
 """A curve needs no more points than can be told apart."""
 
@@ -134,7 +136,9 @@ def draw_roc(axes: Axes, trades: Sequence[TradeOff]) -> None:
         inside = trade.x > 0
         x = np.log10(np.where(inside, trade.x, np.nan))
         _line(axes, x, 1 - trade.y, inside & _firm(trade), number)
-        lowest = min(lowest, float((1 - trade.y[inside]).min()))
+        # The last few false matches would bend the curve far down, and press all that matters to the top.
+        steady = trade.x * trade.x_trials >= min(_STEADY, trade.x_trials)
+        lowest = min(lowest, float((1 - trade.y[steady]).min()))
         for mark_x, mark_y, below, above in trade.marks:
             _mark(axes, float(np.log10(mark_x)), 1 - np.array([mark_y, above, below]), number)
     powers = np.arange(round(np.log10(low)), 1)
@@ -238,8 +242,10 @@ def draw_ranks(axes: Axes, lines: Sequence[tuple[str, Floats]]) -> None:
     _legend(axes, [label for label, _ in lines], "lower right")
 
 
-def tightest(report: VerificationReport) -> tuple[float, str] | None:
-    """Return the threshold at the lowest target FMR of which the data support a number, and its name."""
+def marked_threshold(report: VerificationReport) -> tuple[float, str] | None:
+    """Return the threshold in use, else that of the lowest target FMR with a number behind it; and its name."""
+    if report.used is not None and report.used.threshold is not None:
+        return report.used.threshold, "in use"
     for point in reversed(report.points):
         if point.support is Support.NUMBER and point.threshold is not None:
             return point.threshold, f"FMR {round_percent(point.target)}"
@@ -255,7 +261,9 @@ def verification_figure(reports: Sequence[VerificationReport]) -> Figure:
     draw_roc(figure.add_subplot(grid[0, 1]), trades)
     for row, report in enumerate(reports, 1):
         title = f"Scores: {report.provenance.model}"
-        draw_histogram(figure.add_subplot(grid[row, :]), report.histogram, title=title, threshold=tightest(report))
+        draw_histogram(
+            figure.add_subplot(grid[row, :]), report.histogram, title=title, threshold=marked_threshold(report)
+        )
     return figure
 
 

@@ -194,7 +194,9 @@ def _histogram(report: VerificationReport, number: int) -> Html:
     def drawn() -> Figure:
         sheet = sheets.new_figure(11, 2.7)
         title = f"Scores: {report.provenance.model}"
-        plots.draw_histogram(sheet.add_subplot(), report.histogram, title=title, threshold=plots.tightest(report))
+        plots.draw_histogram(
+            sheet.add_subplot(), report.histogram, title=title, threshold=plots.marked_threshold(report)
+        )
         return sheet
 
     told = f"Histogram of mated and non-mated scores of {report.provenance.model}"
@@ -205,13 +207,15 @@ def _points(report: VerificationReport, *, alone: bool) -> Html:
     """Give the error rates at each target FMR."""
     title = "Error rates at target false match rates" + ("" if alone else f": {report.provenance.model}")
     headings = ("Target FMR", "Threshold", "FMR", "FNMR", "True accept rate", "False matches", "False non-matches")
-    rows = [_point_row(point) for point in report.points]
+    rows = [_point_row(round_percent(point.target), point) for point in report.points]
+    if report.used is not None:
+        rows.append(_point_row(f"{round_percent(report.used.target)}, in use", report.used))
     return joined([heading(title), table(headings, rows, numbers=range(1, 7)), _points_note(report)])
 
 
-def _point_row(point: Point) -> list[Html]:
+def _point_row(name: str, point: Point) -> list[Html]:
     """Give one target."""
-    target = text(round_percent(point.target))
+    target = text(name)
     if point.fmr is None or point.fnmr is None or point.threshold is None:
         return [target, *[text(NOTHING)] * 6]
     fmr = two_lines(*rate_parts(point.fmr))
@@ -232,8 +236,8 @@ def _points_note(report: VerificationReport) -> Html:
     if bounds:
         told.append(
             f"At {conjunction(bounds)} the comparisons are too few to measure FMR (the rule of 30). That the target is "
-            "met is shown by a threshold that no non-mated comparison reached (the rule of 3); what FNMR would be at "
-            "the target itself is at most what it is there."
+            "met is shown, with 95 % confidence, by a stricter threshold; what FNMR would be at the target itself is "
+            "at most what it is there."
         )
     if nothing:
         told.append(f"Of FMR {conjunction(nothing)} these comparisons are too few to say anything.")
