@@ -11,6 +11,8 @@ def main() -> None:
     """Run the command line on this process's arguments and exit with the contract's status."""
     try:
         from facecli.cli._root import run
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as error:  # noqa: BLE001 (also a file that can't be read, or memory that ran out)
         _explain(error)
         sys.exit(2)

@@ -62,7 +62,7 @@ def test_the_table_in_the_terminal(run, system):
     done = run("evaluate", "pad", system, "--threshold", 0.5, "--match-threshold", 0.36)
     assert done.status == 0, done.err
     assert "98 bona fide presentations; attacks: 20 mask, 40 print" in done.out
-    assert "deployed\tAPCER mask\t~25.00 %\t8.66 % to 49.10 %\t5 / 20\t0.5000" in done.out
+    assert "deployed\tAPCER mask\t~25.00 %\t8.66 to 49.10 %\t5 / 20\t0.5000" in done.out
     assert "too few attacks" in done.out
     assert "RIAPAR mask\t21.22 %" in done.out
     assert "ACER" not in done.out.replace("APCER", "").replace("BPCER", "")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facecli.files import make_private_folder
+from facecli.opencv import load_cv2
 from facecli.types import Quality
 
 if TYPE_CHECKING:
@@ -76,7 +77,6 @@ class Refused:
 
 def context(engine: Engine, policy: FacePolicy) -> bytes:
     """Return a digest of everything but the photograph that a template depends on."""
-    import cv2
     import numpy as np
     import onnxruntime
 
@@ -87,7 +87,7 @@ def context(engine: Engine, policy: FacePolicy) -> bytes:
         "device": [str(engine.pipeline.embedder.device), str(engine.pipeline.detector.device)],
         "policy": str(policy),
         "options": [repr(part) for part in (engine.detect_options, engine.quality_limits, engine.image_limits)],
-        "libraries": [cv2.__version__, np.__version__, onnxruntime.__version__],
+        "libraries": [load_cv2().__version__, np.__version__, onnxruntime.__version__],
         "code": _code_digest(),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from facecli.engine import one_face
 from facecli.errors import ImageError, NoFaceError, QualityError, SeveralFacesError
+from facecli.opencv import load_cv2
 
 if TYPE_CHECKING:
     from facecli.engine import Engine
@@ -43,7 +44,6 @@ class FaceCrops:
 
 def _jpeg(crop: Image) -> bytes:
     """Return a crop as a JPEG file."""
-    import cv2
-
+    cv2 = load_cv2()
     _, encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return bytes(encoded.tobytes())
