@@ -1,6 +1,7 @@
 """`facecli evaluate --report --plot`: files that stand alone, with faces only where they are wanted."""
 
 import stat
+import sys
 
 import numpy as np
 import pytest
@@ -77,3 +78,21 @@ def test_searches_have_a_page_and_a_figure_too(run, tmp_path, people):
     assert "Rank-1 identification rate" in page
     assert "data:image/jpeg;base64,/9j/" in page
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("option", [("--report", "out.html"), ("--plot", "out.png")])
+def test_a_missing_library_is_told_with_its_remedy_before_any_work(run, tmp_path, monkeypatch, option):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = run("evaluate", "scores", tmp_path / "absent.csv", *option)
+    assert done.status == 2
+    assert "pip install 'facecli[evaluate]'" in done.err
+    assert "matplotlib" in done.err
+
+
+def test_a_system_without_an_error_has_a_page_too(run, tmp_path):
+    (tmp_path / "a.csv").write_text("score,mated\n" + "0.9,1\n" * 20 + "0.1,0\n" * 20)
+    done = run("evaluate", "scores", tmp_path / "a.csv", "--report", "out.html", "--plot", "out.png", "--rounds", 20)
+    assert done.status == 0, done.err
+    page = (tmp_path / "out.html").read_text()
+    assert "no threshold has errors of both kinds" in page
+    assert ">nan<" not in page

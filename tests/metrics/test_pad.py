@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facecli.errors import UsageError
-from facecli.metrics.pad import PadScores, bpcer_at_apcer, pad_curve, point_at, points_at
+from facecli.metrics.pad import PadScores, bpcer_at_apcer, pad_curve, point_at, points_at, thinned
 
 # Few distinct values, so that ties between species and kinds come up all the time.
 score = st.one_of(st.integers(-3, 3).map(float), st.floats(-1, 1))
@@ -139,3 +139,14 @@ def test_a_rate_that_is_exactly_the_target_keeps_it():
     """1 - 19/20 is a hair above 0.05 in floating point; the count of one in twenty is not."""
     curve = pad_curve([0.9] * 10, {"print": [0.1] * 19 + [0.5]})
     assert bpcer_at_apcer(curve, 0.05) == (0.0, 0.5)
+
+
+def test_a_thinned_curve_keeps_exact_rates_and_both_ends():
+    curve = pad_curve(np.linspace(0, 1, 5000), {"print": np.linspace(-0.5, 0.5, 5000)})
+    thin = thinned(curve, most=100)
+    assert len(thin.thresholds) == 100
+    assert (thin.bpcer[0], thin.bpcer[-1], thin.apcer[0, 0], thin.apcer[0, -1]) == (0, 1, 1, 0)
+    places = np.searchsorted(curve.thresholds, thin.thresholds)
+    assert np.array_equal(curve.bpcer[places], thin.bpcer)
+    short = pad_curve([1.0], {"print": [0.0]})
+    assert np.array_equal(thinned(short).thresholds, short.thresholds)

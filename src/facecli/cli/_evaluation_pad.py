@@ -9,6 +9,7 @@ import click
 
 from facecli.cli import _evaluation, _evaluation_files, _options, _output
 from facecli.errors import ExitStatus
+from facecli.metrics.pad import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +111,7 @@ def _told(rate: Rate) -> tuple[str, str, str]:
 
 def pad_json(report: PadReport) -> dict[str, Json]:
     """Return a report as data."""
-    curve = report.curve
+    curve = thinned(report.curve)
     return {
         "kind": "pad",
         "status": 0,

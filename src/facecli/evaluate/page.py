@@ -57,7 +57,7 @@ figcaption { font-size: 0.85rem; margin-top: 0.4rem; max-width: 44rem; }
 .said { max-width: 46rem; padding-left: 1.2rem; }
 .said li { margin: 0.35rem 0; }
 .scroll { overflow-x: auto; margin: 0.8rem 0; }
-table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
+table { border-collapse: collapse; width: 100%; font-size: 0.92rem; overflow-wrap: break-word; }
 th { text-align: left; font-weight: 500; color: var(--soft); font-size: 0.85rem; vertical-align: bottom; }
 th, td { padding: 0.42rem 1.4rem 0.42rem 0; border-bottom: 1px solid var(--line); }
 td { vertical-align: top; }
@@ -73,7 +73,7 @@ td small, tbody th small { display: block; font-size: 0.8rem; font-weight: 400; 
   padding: 0.4rem; }
 .pairs b { font-weight: 600; }
 .pairs small { display: block; line-height: 1.4; }
-code { font: 0.85em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+code { overflow-wrap: anywhere; font: 0.85em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line); font-size: 0.85rem;
   color: var(--soft); }
 @media print { main { padding: 0; } h2 { break-after: avoid; } figure, li, tr, .stats { break-inside: avoid; } }

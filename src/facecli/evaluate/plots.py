@@ -113,6 +113,9 @@ def draw_det(axes: Axes, trades: Sequence[TradeOff], *, x_name: str, y_name: str
         for mark_x, mark_y, low, high in trade.marks:
             ends = probit(np.array([mark_y, max(low, low_y), min(high, high_y)]))
             _mark(axes, float(probit(mark_x)), ends, number)
+    if not any(((trade.x > 0) & (trade.x < 1) & (trade.y > 0) & (trade.y < 1)).any() for trade in trades):
+        told = "no threshold has errors of both kinds"
+        axes.text(0.5, 0.5, told, transform=axes.transAxes, ha="center", color=SOFT)
     ends = probit(np.array([max(low_x, low_y), min(high_x, high_y)]))
     axes.plot(ends, ends, color=SOFT, linewidth=0.5, dashes=(1, 3), zorder=1)
     for setter, limits, ticks in (
@@ -184,6 +187,7 @@ def draw_kinds(
     for (_, scores), colour in zip(kinds, colours, strict=True):
         _stairs(axes, np.histogram(scores, edges)[0], edges, colour, fill=colour == SOFT)
     _score_axes(axes, edges, title, threshold)
+    axes.set_ylim(0, axes.get_ylim()[1] * (1.1 + 0.05 * len(kinds)))  # room for the legend
     _legend(axes, [f"{name} {len(scores):,}" for name, scores in kinds], "upper right", colours=colours)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -134,7 +135,11 @@ def _glance(report: VerificationReport, *, alone: bool) -> Html:
     items = [
         _best_point(report),
         ("Equal error rate", *equal_error_parts(report.eer)),
-        ("Decidability d′", f"{report.d_prime:.2f}", "distance of the two kinds of scores"),
+        (
+            "Decidability d′",
+            f"{report.d_prime:.2f}" if math.isfinite(report.d_prime) else NOTHING,
+            "distance of the two kinds of scores",
+        ),
     ]
     if report.accuracy is not None:
         items.append(("Accuracy by folds", *rate_parts(report.accuracy.rate)))
