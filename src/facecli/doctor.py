@@ -78,6 +78,7 @@ def examine(engine: Engine) -> Iterator[Check]:
     yield _guarded("device", DeviceError, lambda: _device(engine))
     yield _guarded("known answer", ModelError, lambda: _known_answer(engine))
     yield _guarded("gallery", GalleryError, lambda: _gallery(engine))
+    yield _place(engine)
 
 
 def _guarded(name: str, kind: type[FacecliError], look: Callable[[], Check]) -> Check:
@@ -188,3 +189,14 @@ def _gallery(engine: Engine) -> Check:
     return Check(
         "gallery", Health.OK, f"{where}: {people:,} people, {templates:,} templates of {engine.settings.model}"
     )
+
+
+def _place(engine: Engine) -> Check:
+    """Say which file system the gallery lies on; on one that other machines write to, it is not written."""
+    from facecli.gallery.place import NETWORK, file_system
+
+    kind = file_system(engine.settings.gallery)
+    if kind in NETWORK:
+        detail = f"{kind}, a network file system: a gallery there is read, and not written"
+        return Check("gallery's disk", Health.FAIL, detail, "keep the gallery on a local disk", ExitStatus.CANT_WRITE)
+    return Check("gallery's disk", Health.OK, kind or "its kind can't be told")

@@ -5,7 +5,8 @@ import sqlite3
 
 import pytest
 
-from tests.fakes import photo
+from facecli import doctor
+from tests.fakes import fake_engine, photo
 
 
 @pytest.fixture
@@ -212,3 +213,13 @@ def test_another_models_people_are_8(run, people, tmp_path):
     assert run("gallery", "export", "file").status == 0
     assert run("enroll", "--model", "other", "--gallery", "new", "dora", photo(tmp_path, "d.png", 7)).status == 0
     assert run("gallery", "import", "file", "--gallery", "new").status == 8
+
+
+def test_the_doctor_names_the_file_system_and_a_network_one_is_not_written(run, people, monkeypatch):
+    engine = fake_engine(people.parent)
+    assert doctor._place(engine).health is doctor.Health.OK
+    monkeypatch.setattr("facecli.gallery.place.file_system", lambda _folder: "nfs4")
+    found = doctor._place(engine)
+    assert found.health is doctor.Health.FAIL
+    assert "nfs4" in found.detail
+    assert run("gallery", "remove", "bob").status == found.status == 14

@@ -28,6 +28,7 @@ from urllib.parse import quote
 from facecli.errors import GalleryError, OutputError
 from facecli.files import PRIVATE_FILE, make_private_folder, sync_folder, writing_to
 from facecli.gallery.index import INDEX
+from facecli.gallery.place import require_local
 from facecli.gallery.schema import APPLICATION_ID, SCHEMA_VERSION, create_tables, migrate
 from facecli.names import visible
 
@@ -68,7 +69,7 @@ class Database:
     GalleryError
         It is missing, locked, damaged, foreign, or of a newer facecli.
     OutputError
-        It is to be changed, and the folder can't be written.
+        It is to be changed, and the folder can't be written, or lies on a network file system.
     """
 
     def __init__(self, folder: Path, *, writable: bool, wait_s: float, name: str = DATABASE) -> None:
@@ -83,6 +84,8 @@ class Database:
         _require_file(folder, self.path)
         if writable and not os.access(folder, os.W_OK):
             raise OutputError(f"can't write to the gallery {_name(folder)}", hint="its folder is read-only")
+        if writable:
+            require_local(folder)
         self._reader = self._open_reader()
         try:
             if self._check_header() < SCHEMA_VERSION and writable:
@@ -307,6 +310,7 @@ def create(folder: Path, meta: Meta, *, wait_s: float) -> bool:
     """
     from filelock import FileLock, Timeout
 
+    require_local(folder)
     make_private_folder(folder)
     path = folder / DATABASE
     with writing_to(folder):
