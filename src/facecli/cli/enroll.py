@@ -123,7 +123,8 @@ def _enrol_many(engine: Engine, source: Path, rules: EnrolmentRules, *, as_json:
 def _report_text(report: BulkReport) -> None:
     """Sum up a bulk run for a person to read; what was refused goes to stderr, one line each."""
     for name, photo, error in report.refused:
-        _output.note(f"refused {name} {photo}: {error.message}")
+        which = name if photo in error.message else f"{name} {photo}"
+        _output.note(f"refused {which}: {error.message}")
     for name, suspect in report.suspects:
         _output.note(_suspicion(name, suspect))
     _output.say(f"enrolled {_count(report.people, 'person', 'people')}, {_count(report.added, 'template')}")
