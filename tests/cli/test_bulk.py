@@ -68,7 +68,7 @@ def test_the_text_summary_counts_each_reason(run, folder):
     assert "refused 1 photograph: no face" in done.out
     assert "refused 1 photograph: several faces (choose with --faces largest or --faces center)" in done.out
     assert "refused 1 photograph: unreadable" in done.out
-    assert "nobody.png: no face found" in done.err
+    assert f"refused alice: no face found in {folder / 'alice' / 'nobody.png'}" in done.err
 
 
 def test_suspected_duplicates_are_enrolled_and_listed_for_review(run, folder):
