@@ -171,3 +171,25 @@ def test_rates_without_errors_are_bounds_and_few_errors_are_marked():
     assert rate_parts(rate(0, 0)) == ("–", "")
     assert rate_parts(rate(30, 1000)) == ("3.00 %", "2.03 to 4.26 %")
     assert rate_parts(rate(3, 1000))[0] == "~0.30 %"
+
+
+def luminance(colour):
+    """Relative luminance as WCAG 2.1 defines it."""
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("side", ["light", "dark"])
+def test_text_and_lines_stand_out_from_the_paper_on_both_sides(page, side):
+    """WCAG 2.1 AA: 4.5 for text, 3 for lines. Series 1 and 2 are text as well, above histograms."""
+    blocks = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[side == "dark"]))
+    ratios = {name: contrast(colour, colours["paper"]) for name, colour in colours.items()}
+    assert min(ratios[name] for name in ("ink", "soft", "series-1", "series-2")) >= 4.5
+    assert min(ratio for name, ratio in ratios.items() if name.startswith("series")) >= 3

@@ -24,7 +24,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 _STYLE = """
 :root { color-scheme: light dark;
   --paper: #ffffff; --ink: #1c1c1e; --soft: #63666b; --line: #e2e2e5; --wash: #f6f6f7;
-  --series-1: #0072b2; --series-2: #d55e00; --series-3: #009e73; --series-4: #b0558a; --series-5: #b87d00;
+  --series-1: #0072b2; --series-2: #c25500; --series-3: #00855f; --series-4: #b0558a; --series-5: #b87d00;
   --series-6: #2b8fc9; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #141416; --ink: #ececee; --soft: #a6a8ad; --line: #313136; --wash: #1d1d20;
