@@ -331,7 +331,7 @@ def _told(found: Sequence[Evaluation], *, as_json: bool) -> ExitStatus:
 @contextmanager
 def watching() -> Iterator[Watch]:
     """Show a bar for each long step, on stderr and only where that is a terminal."""
-    with _output.progress(unit="photographs") as bar:
+    with _output.progress(unit="") as bar:
         tasks = {}
 
         def watch(what: str, done: int, total: int) -> None:

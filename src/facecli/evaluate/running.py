@@ -13,7 +13,7 @@ from facecli.evaluate.embedding import embed_images
 from facecli.evaluate.trials import Crossed, Listed
 from facecli.evaluate.verification import Accuracy, Provenance, Subject, verification_report
 from facecli.metrics.curves import accuracy_10_fold, best_threshold
-from facecli.metrics.intervals import of_people, people_bootstrap, quotient, rate
+from facecli.metrics.intervals import Resampling, of_people, people_bootstrap, quotient, rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from facecli.evaluate.protocols import Protocol, Scores
     from facecli.evaluate.trials import Trials
     from facecli.evaluate.verification import VerificationReport
-    from facecli.metrics.intervals import Rate, Resampling, Total
+    from facecli.metrics.intervals import Rate, Total
 
     Watch = Callable[[str, int, int], None]
     """Told what is being done, how much of it is done, and how much there is."""
@@ -94,7 +94,9 @@ def evaluate_images(engine: Engine, protocol: Protocol, conduct: Conduct) -> Eva
     )
     where, acquired = provenance(engine, protocol, conduct), _acquired(templates, conduct)
     subject = Subject(where, *acquired, templates.failures, lost, _in_use(engine))
-    report = verification_report(trials, subject, accuracy=accuracy, resampling=conduct.resampling)
+    drawn = conduct.resampling or Resampling()
+    step = conduct.step("drawing people again", drawn.rounds)
+    report = verification_report(trials, subject, accuracy=accuracy, resampling=drawn, step=step)
     return Evaluation(report, trials, templates)
 
 
@@ -213,14 +215,14 @@ def _accuracy(trials: Listed, fold: NDArray[np.int64] | None, conduct: Conduct) 
     right = (trials.scores >= np.array(folds.thresholds)[place]) == trials.mated
     over_people = None
     if not trials.independent:
-        value = quotient(_of(trials, right), _of(trials, np.ones(len(right), bool)))
+        value = quotient(_of(trials, np.flatnonzero(right)), _of(trials, np.arange(len(right))))
         over_people = people_bootstrap(value, len(trials.people), conduct.resampling)
     counted = rate(folds.correct, folds.trials, over_people=over_people, units=sum(trials.units))
     best = best_threshold(trials.scores, trials.mated)
     return Accuracy(folds, counted, float(np.mean((trials.scores >= best) == trials.mated)), best)
 
 
-def _of(trials: Listed, chosen: NDArray[np.bool_]) -> Total:
+def _of(trials: Listed, chosen: NDArray[np.int64]) -> Total:
     """Count the chosen comparisons of either kind as often as their people are drawn."""
     counts = trials.counted(chosen)
     return lambda times: counts[0](times) + counts[1](times)

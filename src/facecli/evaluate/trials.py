@@ -145,9 +145,11 @@ class Listed:
         """Count each comparison once for each time that its people are drawn."""
         import numpy as np
 
-        level = np.searchsorted(thresholds, self.scores, side="right") - 1
-        mated, non_mated = self.counted(np.ones(len(self.scores), bool))
-        each = [self.counted(level == n) for n in range(len(thresholds))]
+        level = np.searchsorted(thresholds, self.scores, side="right")
+        order = np.argsort(level, kind="stable")
+        ends = np.searchsorted(level[order], np.arange(1, len(thresholds) + 1))
+        mated, non_mated = self.counted(order)
+        each = [self.counted(chosen) for chosen in np.split(order, ends)[1:]]
         return ByPeople(
             people=len(self.people),
             non_mated=non_mated,
@@ -156,8 +158,8 @@ class Listed:
             mated_levels=tuple(own for own, _ in each),
         )
 
-    def counted(self, chosen: NDArray[np.bool_]) -> tuple[Total, Total]:
-        """Return the mated and the non-mated ones of some comparisons, as functions of the people drawn.
+    def counted(self, chosen: Integers) -> tuple[Total, Total]:
+        """Return the mated and the non-mated ones of some comparisons (indices), as functions of the people drawn.
 
         Raises
         ------
@@ -168,7 +170,7 @@ class Listed:
 
         if self.first is None or self.second is None:
             raise UsageError("nobody is named, so people can't be drawn again")
-        own, other = chosen & self.mated, chosen & ~self.mated
+        own, other = chosen[self.mated[chosen]], chosen[~self.mated[chosen]]
         people = len(self.people)
         return (
             of_people(np.bincount(self.first[own], minlength=people)),

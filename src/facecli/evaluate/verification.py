@@ -25,6 +25,7 @@ from facecli.metrics.intervals import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeAlias
 
     import numpy as np
@@ -271,7 +272,12 @@ class Subject:
 
 
 def verification_report(
-    trials: Trials, subject: Subject, *, accuracy: Accuracy | None = None, resampling: Resampling | None = None
+    trials: Trials,
+    subject: Subject,
+    *,
+    accuracy: Accuracy | None = None,
+    resampling: Resampling | None = None,
+    step: Callable[[int], None] | None = None,
 ) -> VerificationReport:
     """Measure comparisons that were made.
 
@@ -285,12 +291,16 @@ def verification_report(
         By folds, where the protocol has some.
     resampling
         Of the bootstrap.
+    step
+        Told how many of its rounds are done.
     """
     chosen = resampling or Resampling()
     targets = [_target(trials, target) for target in FMR_TARGETS]
     in_use = [(subject.used[0], Support.NUMBER, subject.used[1])] if subject.used else []
     thresholds = _thresholds(trials.curve, [threshold for _, _, threshold in targets + in_use])
-    rounds = _trial_rounds(trials, thresholds, chosen) if trials.independent else _rounds(trials, thresholds, chosen)
+    rounds = (
+        _trial_rounds(trials, thresholds, chosen) if trials.independent else _rounds(trials, thresholds, chosen, step)
+    )
     false_matches, false_non_matches = trials.worst(SHOWN)
     return VerificationReport(
         title=f"{subject.provenance.data}: {subject.provenance.model}",
@@ -357,15 +367,19 @@ def _thresholds(curve: DetCurve, wanted: list[float | None]) -> Floats:
     return np.unique(np.concatenate([curve.thresholds[grid], [t for t in wanted if t is not None]]))
 
 
-def _rounds(trials: Trials, thresholds: Floats, resampling: Resampling) -> _Rounds:
-    """Draw people again, and count their comparisons at each threshold."""
+def _rounds(trials: Trials, thresholds: Floats, resampling: Resampling, step: Callable[[int], None] | None) -> _Rounds:
+    """Draw people again, and count their comparisons at each threshold; independent ones are drawn themselves."""
     import numpy as np
 
+    if trials.independent:
+        return _trial_rounds(trials, thresholds, resampling)
     counts = trials.by_people(thresholds)
     fmr, fnmr = (np.empty((resampling.rounds, len(thresholds))) for _ in range(2))
     for rows, times in resampled(counts.people, resampling.rounds, seed=resampling.seed, cells=8 * counts.people):
         fmr[rows] = _reached(counts.non_mated_levels, counts.non_mated, times)
         fnmr[rows] = 1 - _reached(counts.mated_levels, counts.mated, times)
+        if step is not None:
+            step(rows.stop)
     return _Rounds(thresholds, fmr, fnmr)
 
 
