@@ -15,16 +15,15 @@ from facecli.calibrate import (
     calibrate,
     enrolled,
     targets,
-    with_measurement,
     without_floors,
-    write_manifest,
 )
 from facecli.calibration import Procedure, Unit, compare_all, measure, people_for
 from facecli.config import Settings
 from facecli.engine import Engine
 from facecli.errors import UnsupportedPointError, UsageError
 from facecli.gallery import Gallery, NewTemplate
-from facecli.manifest import bundled_folder, read_manifest
+from facecli.manifest import bundled_folder, read_manifest, read_model
+from facecli.own_manifest import with_measurement, write_manifest
 from facecli.recognition import Rules
 from facecli.types import ModelPin, Quality
 
@@ -187,6 +186,13 @@ def test_no_other_manifest_is_touched(engine, outcome, name, said):
     write_manifest(engine, "taken", outcome.calibration.measurement)
     with pytest.raises(UsageError, match=said):
         write_manifest(engine, name, outcome.calibration.measurement)
+
+
+def test_a_fused_model_has_a_manifest_of_ones_own_too(engine, outcome):
+    fused = Engine(replace(engine.settings, model="fused"))
+    path = write_manifest(fused, "fused-door", outcome.calibration.measurement)
+    assert read_model(path).measurement.status == "calibrated"
+    assert [part.weight for part in read_model(path).parts] == [0.45, 0.55]
 
 
 def test_a_manifest_without_points_gets_some(outcome):

@@ -9,8 +9,6 @@ came of it, for 1:1 decisions and for searches in galleries of people whom the p
 from __future__ import annotations
 
 import math
-import re
-import tomllib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -27,16 +25,12 @@ from facecli.calibration import (
 )
 from facecli.config import Configuration
 from facecli.errors import UsageError
-from facecli.files import make_private_folder, replacing
-from facecli.manifest import Calibration, EvidenceWeight, MeasuredPoint, Measurement, bundled_folder
-from facecli.manifest_reader import MODEL_NAME, manifest_of, measurement_toml
+from facecli.manifest import Calibration, EvidenceWeight, MeasuredPoint, Measurement
 from facecli.metrics.intervals import supported
 from facecli.metrics.likelihood import WeightedScores, cllr, evidence_weight, min_cllr
-from facecli.names import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -444,50 +438,3 @@ def _drawn(crowd: _Crowd) -> WeightedScores:
         ]
     )
     return WeightedScores(scores, np.ones(drawn))
-
-
-# --- a manifest of the user's ----------------------------------------------------------------------------------------
-
-
-def write_manifest(engine: Engine, name: str, measurement: Measurement) -> Path:
-    """Write the points into a manifest of the user's: the model's own where it is the user's, else a copy of it.
-
-    A copy is another model to galleries, since its name is in their pin; it runs the same weights.
-
-    Raises
-    ------
-    UsageError
-        The name is one of facecli's own, unfit, or another model's.
-    OutputError
-        It can't be written.
-    """
-    folder, current = engine.settings.models, engine.settings.model
-    path = folder / f"{name}.toml"
-    if not MODEL_NAME.fullmatch(name):
-        raise UsageError(f"{visible(name)} can't name a model: lower-case letters, digits, dots and hyphens can")
-    if (bundled_folder() / f"{name}.toml").exists():
-        raise UsageError(
-            f"the manifest of {name} is facecli's own, and calibration leaves it alone",
-            hint=f"name one of yours: --write-manifest {name}-door",
-        )
-    source = next((f / f"{current}.toml" for f in (folder, bundled_folder()) if (f / f"{current}.toml").exists()), None)
-    if source is None or (path.exists() and name != current):
-        raise UsageError(f"there is a model named {name} already", hint="choose another name, or remove its manifest")
-    text = with_measurement(source.read_text(encoding="utf-8"), name, measurement)
-    manifest_of(tomllib.loads(text), path)  # what is written can be read
-    make_private_folder(folder)
-    with replacing(path) as stream:
-        stream.write(text.encode())
-    return path
-
-
-def with_measurement(text: str, name: str, measurement: Measurement) -> str:
-    """Return a manifest's text under a name and with another measurement, comments and all else as they were."""
-    kept, inside = [], False
-    for line in text.splitlines():
-        if line.lstrip().startswith("["):
-            inside = bool(re.match(r"\s*\[\[?measurement[\].]", line))
-        if not inside:
-            kept.append(line)
-    renamed = re.sub(r'^name\s*=\s*".*"', f'name = "{name}"', "\n".join(kept), count=1, flags=re.MULTILINE)
-    return f"{renamed.rstrip()}\n\n{measurement_toml(measurement)}\n"

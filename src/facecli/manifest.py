@@ -474,13 +474,17 @@ def read_model(path: Path) -> Model:
     ConfigError
         As of :func:`read_manifest`.
     """
+    return model_of(_read_toml(path), path)
+
+
+def model_of(data: Mapping[str, object], path: Path) -> Model:
+    """Turn a manifest's parsed TOML into the model that it would be at ``path``; raises as :func:`read_model`."""
     from facecli.manifest_reader import fused_of, manifest_of
 
     def part(name: str) -> Manifest:
         bundled = bundled_folder() / f"{name}.toml"  # facecli's own wins, as everywhere
         return read_manifest(bundled if bundled.is_file() else path.with_name(bundled.name))
 
-    data = _read_toml(path)
     return fused_of(data, path, part) if "parts" in data else manifest_of(data, path)
 
 

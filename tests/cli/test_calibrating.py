@@ -120,3 +120,23 @@ def test_points_can_go_into_a_manifest_of_ones_own(run, people, tmp_path, monkey
     assert "[measurement]" in (tmp_path / "models" / "door.toml").read_text()
     assert not (tmp_path / "gallery").exists()
     assert run("calibrate", people, *RATES, "--write-manifest", "sface").status == 2
+
+
+def test_what_could_not_be_written_is_refused_before_any_work(run, people, tmp_path, monkeypatch):
+    run("enroll", "alice", people / "p01/1.png")
+    monkeypatch.setattr("facecli.calibrate.calibrate", None)
+    assert run("calibrate", people, *RATES, "--model", "other").status == 8
+    assert run("calibrate", people, *RATES, "--write-manifest", "sface").status == 2
+    assert run("calibrate", people, *RATES, "--write-manifest", "No Name").status == 2
+
+
+def test_enrolment_is_held_to_the_gallerys_own_points(run, people):
+    run("calibrate", people, *RATES)
+    run("enroll", "alice", people / "p01/1.png")
+    refused = run("enroll", "--threshold", "-1", "alice", people / "p05/1.png")
+    assert refused.status == 2
+    assert "looser than this gallery allows" in refused.err
+    told = run("enroll", "alice", people / "p05/1.png")
+    assert told.status == 1
+    own = json.loads(run("verify", "--as", "alice", "--json", "--", people / "p05/1.png").out)
+    assert f"needed {own['operating_point']['threshold']:.4f}" in told.err

@@ -79,7 +79,10 @@ def calibrate_command(
         return _forget(engine, nothing_else=source is None and not enrolled and write_manifest is None)
     if (source is None) == (not enrolled):
         raise UsageError("calibrate needs DATA or --enrolled, and not both", hint="facecli calibrate people/")
-    told = data or (f"the people enrolled in {engine.settings.gallery.name}" if source is None else Path(source).name)
+    _check_place(engine, write_manifest, dry_run=dry_run)
+    told = (data or "").strip() or (
+        f"the people enrolled in {engine.settings.gallery.name}" if source is None else Path(source).name
+    )
     settings = engine.settings
     order = Order(settings.fmr, settings.fpir, told, time.strftime("%Y-%m-%d"), splits, Procedure(rounds, seed=seed))
     with _watching() as watch:
@@ -90,6 +93,18 @@ def calibrate_command(
     where = None if dry_run else _written(engine, outcome.calibration, write_manifest)
     _tell(engine, outcome, templates, where, as_json=as_json)
     return ExitStatus.ACCEPTED
+
+
+def _check_place(engine: Engine, name: str | None, *, dry_run: bool) -> None:
+    """See that what is measured can be written, before any work: the right model's gallery, or a name that is free."""
+    from facecli.gallery import Gallery
+    from facecli.own_manifest import manifest_path
+
+    if name is not None:
+        manifest_path(engine, name)
+    elif not dry_run and Gallery.is_at(engine.settings.gallery):
+        with engine.gallery(writable=True):
+            pass
 
 
 class _Watch:
@@ -195,7 +210,7 @@ def _check_strict(engine: Engine, calibration: Calibration, templates: int) -> N
 
 def _written(engine: Engine, calibration: Calibration, name: str | None) -> str:
     """Put the points where they are enforced; return where that is."""
-    from facecli.calibrate import write_manifest
+    from facecli.own_manifest import write_manifest
 
     if name is not None:
         return str(write_manifest(engine, name, calibration.measurement))
