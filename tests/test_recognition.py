@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facecli.errors import NotEnrolledError, UnsupportedPointError, UsageError
+from facecli.evidence import Calibration, EvidenceWeight
 from facecli.gallery import Gallery, NewTemplate
-from facecli.manifest import Calibration, EvidenceWeight
 from facecli.recognition import Rules, compare, compare_with_person, identify
 from facecli.thresholds import PointKind
 from facecli.types import Box, Face, ModelPin, Quality, Sample

@@ -25,7 +25,8 @@ from facecli.calibration import (
 )
 from facecli.config import Configuration
 from facecli.errors import UsageError
-from facecli.manifest import Calibration, EvidenceWeight, MeasuredPoint, Measurement
+from facecli.evidence import Calibration, EvidenceWeight
+from facecli.manifest import MeasuredPoint, Measurement
 from facecli.metrics.intervals import supported
 from facecli.metrics.likelihood import WeightedScores, cllr, evidence_weight, min_cllr
 

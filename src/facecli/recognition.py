@@ -20,8 +20,9 @@ from facecli.types import Fusion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from facecli.evidence import Calibration
     from facecli.gallery import Candidate, Gallery
-    from facecli.manifest import Calibration, Measurement
+    from facecli.manifest import Measurement
     from facecli.thresholds import OperatingPoint
     from facecli.types import ModelPin, Sample
 

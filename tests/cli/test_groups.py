@@ -123,8 +123,8 @@ def test_the_page_tells_of_groups_too(run, people, labels, tmp_path):
 
 
 def test_the_deployed_threshold_is_the_gallerys_where_it_was_calibrated(run, people, labels, tmp_path):
+    from facecli.evidence import Calibration
     from facecli.gallery import Gallery
-    from facecli.manifest import Calibration
     from tests.fakes import MEASUREMENT, FakeEmbedder
 
     own = replace(MEASUREMENT, status="calibrated", data="the door")

@@ -7,9 +7,10 @@ import pytest
 from galleries import PIN, fill, units
 
 from facecli.errors import GalleryError
+from facecli.evidence import Calibration, EvidenceWeight
 from facecli.gallery import Gallery, points, schema
 from facecli.gallery.database import DATABASE
-from facecli.manifest import Calibration, EvidenceWeight, MeasuredPoint, Measurement
+from facecli.manifest import MeasuredPoint, Measurement
 
 MEASUREMENT = Measurement(
     data="the staff, entrance camera",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facecli.cli._output import Json
     from facecli.engine import Engine
     from facecli.evaluate.protocols import Protocol
-    from facecli.manifest import Calibration
+    from facecli.evidence import Calibration
     from facecli.thresholds import OperatingPoint
 
 SETTINGS = tuple(name for name in _options.PIPELINE if name not in _options.QUALITY)

@@ -12,8 +12,9 @@ import struct
 from dataclasses import astuple
 from typing import TYPE_CHECKING, cast
 
+from facecli.evidence import Calibration, EvidenceWeight
 from facecli.gallery.digest import damaged, digest, typed
-from facecli.manifest import Calibration, EvidenceWeight, MeasuredPoint, Measurement
+from facecli.manifest import MeasuredPoint, Measurement
 
 if TYPE_CHECKING:
     import sqlite3

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from facecli.manifest import Calibration
+    from facecli.evidence import Calibration
     from facecli.types import ModelPin, Vector, Vectors
 
 WAIT_S = 10.0

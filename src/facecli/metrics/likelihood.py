@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facecli.errors import UsageError
-from facecli.manifest import EvidenceWeight
+from facecli.evidence import EvidenceWeight
 
 if TYPE_CHECKING:
     import numpy as np
