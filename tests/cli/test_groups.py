@@ -134,3 +134,11 @@ def test_the_deployed_threshold_is_the_gallerys_where_it_was_calibrated(run, peo
     point = told(run(*arguments))["operating_point"]
     assert (point["threshold"], point["target"], point["status"]) == (0.95, 1e-3, "calibrated")
     assert told(run(*arguments, "--model", "other"))["operating_point"]["status"] == "provisional"
+
+
+def test_where_not_one_error_would_be_expected_no_threshold_is_stated(run, people, labels):
+    """66 pairs of people at FMR 1e-4 say nothing of the threshold that would hold it."""
+    groups = told(run("evaluate", "folder", people, "--groups", labels, "--group-by", "colour", "--json"))
+    assert [one["own_threshold"] for one in groups["groups"]] == [None, None]
+    assert any(sentence.startswith("The people are too few to say which threshold") for sentence in groups["sentences"])
+    assert any("was seen in any group" in sentence for sentence in groups["sentences"])

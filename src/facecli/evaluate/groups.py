@@ -267,6 +267,8 @@ def _compared(found: Differentials, kind: str, name: str) -> str:
     groups = [group for group in found.groups if group.name in found.compared]
     rates = [_value(group, kind) for group in groups]
     high, low = groups[rates.index(max(rates))], groups[rates.index(min(rates))]
+    if max(rates) == 0:
+        return f"No {name.removesuffix(' rate')} was seen in any group, so nothing can be said of differences in it."
     if max(rates) == min(rates):
         return f"The {name} shows no difference between the groups."
     text = f"The {name} is highest for {high.name} ({max(rates):.2g}) and lowest for {low.name} ({min(rates):.2g})"
@@ -288,7 +290,7 @@ def _worst(found: Differentials) -> str:
     """State the threshold that would hold the target for everyone."""
     worst = found.worst
     if worst is None or worst.threshold is None or worst.threshold_bound is None:
-        return ""
+        return f"The people are too few to say which threshold would hold FMR {found.target:g} for the worst group."
     needed = (
         f"Holding FMR {found.target:g} for the worst group, {worst.name}, would take a threshold of "
         f"{worst.threshold:.4f} as observed and {worst.threshold_bound:.4f} with 95 % confidence"

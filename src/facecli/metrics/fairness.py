@@ -71,7 +71,8 @@ class GroupRates:
         once); None where there are none. A positive shift of non-mated scores makes false matches likelier.
     threshold, threshold_bound
         The lowest threshold at which the group's own FMR meets the target, and its one-sided 95 % upper bound by the
-        bootstrap over people. None where the group has no non-mated comparison.
+        bootstrap over people. None where not even one false match would be
+        expected among its pairs of people at the target: then the data say nothing of that threshold.
     supported
         Whether the group's people could show the target at all: 30 false matches expected among its pairs of people.
     counted
@@ -311,7 +312,8 @@ def _group(comparisons: GroupedComparisons, rounds: _Rounds, number: int, target
 
     mine = comparisons.mated_group == number
     mean = comparisons.mated[mine].mean() - comparisons.mated.mean() if mine.any() else None
-    low, bound = _own_threshold(comparisons, number, target, rounds.resampling)
+    expected = target * comparisons.people_pairs((number, number))
+    low, bound = _own_threshold(comparisons, number, target, rounds.resampling) if expected >= 1 else (None, None)
     people = int((comparisons.sizes[:, number] > 0).sum())
     return GroupRates(
         name=comparisons.groups[number],
@@ -325,7 +327,7 @@ def _group(comparisons: GroupedComparisons, rounds: _Rounds, number: int, target
         non_mated_shift=_non_mated_shift(comparisons, rounds, number),
         threshold=low,
         threshold_bound=bound,
-        supported=target * comparisons.people_pairs((number, number)) >= RULE_OF_30,
+        supported=expected >= RULE_OF_30,
         counted=people >= LEAST_PEOPLE,
     )
 
@@ -366,7 +368,7 @@ def _ratio(errors: Floats, trials: Floats) -> Floats:
 
 def _own_threshold(
     comparisons: GroupedComparisons, number: int, target: float, resampling: Resampling
-) -> tuple[float | None, float | None]:
+) -> tuple[float, float]:
     """Return the lowest threshold that holds the target within a group, and its 95th percentile over the rounds.
 
     Like :func:`facecli.calibration.choose`: just above the score that is one too many. Where all kept scores are
@@ -376,8 +378,6 @@ def _own_threshold(
 
     kept = comparisons.within((number, number))
     pairs = _trials(comparisons, (number, number))
-    if not pairs(np.ones((1, comparisons.people)))[0]:
-        return None, None
     scores = comparisons.scores[kept]
     first, second = comparisons.first[kept], comparisons.second[kept]
     lowest = comparisons.floor if np.isfinite(comparisons.floor) else -1.0
