@@ -106,6 +106,30 @@ def test_a_forced_restore_brings_the_old_state_back_even_to_who_has_it_open(fill
     assert sound(filled)
 
 
+def test_who_enrols_while_a_copy_is_verified_leaves_no_index_that_fits_the_restored_gallery(filled, copy, monkeypatch):
+    """The generation of what comes back is chosen under the lock, above whatever was there at that moment."""
+    real = copies._verified
+
+    def verified(*arguments, **options):
+        with Gallery.open(filled, writable=True) as gallery:
+            for number in range(3):
+                gallery.enrol(f"late {number}", [new(units(200 + number, 1)[0])])
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(copies, "_verified", verified)
+    with Gallery.open(filled) as reader:
+        copies.restore(copy, filled, wait_s=1, force=True)
+        assert reader.generation == 25
+        assert reader.count() == (20, 40)
+
+
+def test_a_network_file_system_is_not_restored_to(copy, tmp_path, monkeypatch):
+    monkeypatch.setattr("facecli.gallery.place.file_system", lambda _folder: "nfs4")
+    with pytest.raises(OutputError, match="network file system"):
+        copies.restore(copy, tmp_path / "new", wait_s=1)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_damaged_gallery_is_replaced(filled, copy):
     before = contents(filled)
     data = bytearray((filled / DATABASE).read_bytes())

@@ -48,7 +48,7 @@ class Stats:
     most
         Templates of the person who has most.
     size_bytes
-        Of all files of the folder that are the gallery's, by name.
+        Of the folder's files, by name.
     """
 
     pin: ModelPin

@@ -20,6 +20,7 @@ from facecli.gallery import index as indices
 from facecli.gallery import schema
 from facecli.gallery.check import LOG, check_file, no_writers
 from facecli.gallery.database import DATABASE, Database, sweep
+from facecli.gallery.place import require_local
 from facecli.names import visible
 
 if TYPE_CHECKING:
@@ -130,18 +131,17 @@ def restore(file: Path, folder: Path, *, wait_s: float, force: bool = False, ste
         raise UsageError(
             f"there is a gallery at {_name(folder)} already", hint="--force replaces it and all that it holds"
         )
+    require_local(folder)
     make_private_folder(folder)
     with _part(live) as part:
         database = Database(file.absolute().parent, writable=False, wait_s=wait_s, name=file.name)
         with closing(database), database.reading() as source:
             _copy(source, part, step)
         made = _verified(part, step, of=file)
-        present = _meta_of(folder, wait_s) if live.exists() else None
-        _outdate_older(part, present)
-        if present is None:
-            _put(part, folder, wait_s=wait_s, force=force)
-        else:
+        if live.exists() and _readable(folder, wait_s):
             _overwrite(part, folder, wait_s)
+        else:
+            _put(part, folder, wait_s=wait_s, force=force)
     return made
 
 
@@ -231,17 +231,21 @@ def _flush(part: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _meta_of(folder: Path, wait_s: float) -> Meta | None:
-    """Read what the gallery in the place says of itself; None where it can't be read."""
+def _readable(folder: Path, wait_s: float) -> bool:
+    """Say whether the gallery in the place can be opened and says what it is."""
     try:
         with closing(Database(folder, writable=False, wait_s=wait_s)) as database, database.reading() as connection:
-            return schema.read_meta(connection)
+            schema.read_meta(connection)
     except GalleryError:
-        return None
+        return False
+    return True
 
 
 def _outdate_older(part: Path, present: Meta | None) -> None:
-    """Give the copy a generation that no index knows: not the gallery's in its place, nor one left in some memory."""
+    """Give the copy a generation that no index knows: not the gallery's in its place, nor one left in some memory.
+
+    Call under the lock: until the copy is in its place, the gallery's generation must not grow.
+    """
     with _writing(part) as connection:
         schema.migrate(connection)
         meta = schema.read_meta(connection)
@@ -251,6 +255,7 @@ def _outdate_older(part: Path, present: Meta | None) -> None:
 
 def _put(part: Path, folder: Path, *, wait_s: float, force: bool) -> None:
     """Give the copy its name; where it replaces a database that can't be read, its log and index go first."""
+    _outdate_older(part, None)
     with _writing(part) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
     with no_writers(folder, wait_s), writing_to(folder):
@@ -266,14 +271,12 @@ def _put(part: Path, folder: Path, *, wait_s: float, force: bool) -> None:
 
 def _overwrite(part: Path, folder: Path, wait_s: float) -> None:
     """Write the copy over a gallery that others may have open: one transaction, which they see whole or not at all."""
-    with (
-        closing(Database(folder, writable=True, wait_s=wait_s)) as database,
-        closing(sqlite3.connect(part, isolation_level=None)) as source,
-        database.whole() as target,
-    ):
+    with closing(Database(folder, writable=True, wait_s=wait_s)) as database, database.whole() as target:
+        _outdate_older(part, schema.read_meta(target))
         with writing_to(folder / indices.INDEX):
             folder.joinpath(indices.INDEX).unlink(missing_ok=True)
-        source.backup(target)
+        with closing(sqlite3.connect(part, isolation_level=None)) as source:
+            source.backup(target)
 
 
 def _name(path: Path) -> str:
