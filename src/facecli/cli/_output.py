@@ -155,6 +155,11 @@ def ask(question: str) -> None:
     click.confirm(visible(question), abort=True, err=True)
 
 
+def plural(number: int, one: str, many: str = "") -> str:
+    """Write a number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def source_name(source: str) -> str:
     """Name a photograph in a sentence."""
     return "standard input" if source == "-" else source

@@ -95,7 +95,7 @@ def _enrol_one(
     else:
         already = f", {done.known} were there already" if done.known else ""
         total = done.person.templates if done.person else 0
-        _output.say(f"enrolled {name}: {_count(done.added, 'template')} added{already}, {total} in all")
+        _output.say(f"enrolled {name}: {_output.plural(done.added, 'template')} added{already}, {total} in all")
     for suspect in done.suspects:
         _output.note(_suspicion(name, suspect))
     return ExitStatus.ACCEPTED
@@ -127,13 +127,17 @@ def _report_text(report: BulkReport) -> None:
         _output.note(f"refused {which}: {error.message}")
     for name, suspect in report.suspects:
         _output.note(_suspicion(name, suspect))
-    _output.say(f"enrolled {_count(report.people, 'person', 'people')}, {_count(report.added, 'template')}")
+    _output.say(
+        f"enrolled {_output.plural(report.people, 'person', 'people')}, {_output.plural(report.added, 'template')}"
+    )
     if report.known:
-        _output.say(f"left out {_count(report.known, 'photograph')} enrolled before")
+        _output.say(f"left out {_output.plural(report.known, 'photograph')} enrolled before")
     if report.suspects:
-        _output.say(f"to review: {_count(len(report.suspects), 'face')} that may be enrolled under another name")
+        _output.say(
+            f"to review: {_output.plural(len(report.suspects), 'face')} that may be enrolled under another name"
+        )
     for status, count in sorted(Counter(error.status for _, _, error in report.refused).items()):
-        _output.say(f"refused {_count(count, 'photograph')}: {_REASONS.get(status, status.name.lower())}")
+        _output.say(f"refused {_output.plural(count, 'photograph')}: {_REASONS.get(status, status.name.lower())}")
 
 
 _REASONS = {
@@ -192,8 +196,3 @@ def _suspicion(name: str, suspect: Suspect) -> str:
         f"review: {suspect.photo}, enrolled as {name}, looks like {suspect.other.person.name} "
         f"(score {suspect.other.score:.4f}, duplicate from {suspect.point.threshold:.4f})"
     )
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    """Write a number with its noun."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

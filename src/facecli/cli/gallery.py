@@ -99,7 +99,9 @@ def show_command(engine: Engine, name: str, *, as_json: bool) -> ExitStatus:
         ]
         _output.emit("gallery.show", {**_person_json(person), "model": _render.pin_json(pin), "rows": rows})
         return ExitStatus.ACCEPTED
-    _output.say(f"{person.name}: {person.templates} templates of {pin.name}, enrolled {person.enrolled_at}")
+    _output.say(
+        f"{person.name}: {_output.plural(person.templates, 'template')} of {pin.name}, enrolled {person.enrolled_at}"
+    )
     _output.table(
         ("id", "source", "eyes px", "sharpness", "detection", "enrolled"),
         [
@@ -132,8 +134,8 @@ def remove_command(engine: Engine, names: tuple[str, ...], *, yes: bool) -> Exit
         people = [gallery.person(name) for name in names]
         templates = sum(person.templates for person in people)
         if not yes and sys.stdin.isatty():
-            what = f"{len(people)} people" if len(people) > 1 else people[0].name
-            _output.ask(f"remove {what} with {templates} templates?")
+            what = people[0].name if len(people) == 1 else f"{len(people)} people"
+            _output.ask(f"remove {what} with {_output.plural(templates, 'template')}?")
         for person in people:
             gallery.remove(person.name)
             _output.say(f"removed {person.name}")

@@ -50,7 +50,11 @@ def export_command(engine: Engine, file: str, *, person: str | None, form: str |
     with _writing(file, force=force) as stream:
         header = export(settings.gallery, stream, wait_s=settings.wait, person=person, as_npz=as_npz)
     if file != "-":
-        _output.say(f"{file}: {header.people:,} people, {header.templates:,} templates of {header.pin.name}")
+        people, templates = (
+            _output.plural(header.people, "person", "people"),
+            _output.plural(header.templates, "template"),
+        )
+        _output.say(f"{file}: {people}, {templates} of {header.pin.name}")
     return ExitStatus.ACCEPTED
 
 
