@@ -193,7 +193,7 @@ def draw_kinds(
 
 def _stairs(axes: Axes, counts: NDArray[np.int64], edges: Floats, colour: str, *, fill: bool = True) -> None:
     """Draw one kind."""
-    share = counts / max(counts.sum(), 1)
+    share = counts / max(int(counts.sum()), 1)
     if fill:
         axes.stairs(share, edges, fill=True, color=colour, alpha=0.18, linewidth=0)
     axes.stairs(share, edges, color=colour, linewidth=1.2)
