@@ -81,7 +81,7 @@ def lower_opset(model: ModelProto) -> None:
     """Declare a decoded model in the opset that all providers run, where that says the same.
 
     Only weights in blocks need opset 21. CUDA lacks kernels of the versions that come with it (of ``Resize``, for one,
-    before onnxruntime 1.25), and a network that may not fall back to the CPU could not be loaded there.
+    in releases before 2026), and a network that may not fall back to the CPU could not be loaded there.
     """
     from onnx import defs
 
